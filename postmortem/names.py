@@ -1,0 +1,223 @@
+"""The vocabulary of training logs: what a printed name means.
+
+One home for four questions: which split and metric a label names, which role a metric plays, which direction is
+better, and which canonical fact a configuration key states. Everything is a table, so a new word is one line.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+Role = Literal[
+    "loss",  # what the optimiser minimises, or a part of it
+    "score",  # quality of predictions, in either direction
+    "reward",  # reinforcement learning: return of an episode
+    "adversarial",  # a loss of a game between networks; no direction
+    "lr",
+    "grad_norm",
+    "time",  # seconds something took
+    "throughput",  # things per second
+    "memory",
+    "utilization",
+    "count",  # sizes and counters; constant or growing by nature
+    "other",
+]
+Direction = Literal["min", "max"]
+
+_SPLIT_WORDS = {
+    "train": ("train", "training", "trn", "trainer"),
+    "val": ("val", "valid", "validation", "dev", "eval", "evaluation", "vali", "heldout", "holdout"),
+    "test": ("test", "testing", "tst"),
+}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+
+# Canonical metric: the other spellings of the same thing, already lower case with "_" between words.
+_SYNONYMS = {
+    "loss": ("total_loss", "loss_total", "avg_loss", "loss_avg", "mean_loss", "loss_mean", "lm_loss", "cost", "main/loss",
+             "losses", "average_loss"),
+    "accuracy": ("acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy", "avg_acc",
+                 "mean_accuracy", "main/accuracy", "accuracy_score", "accuracies"),
+    "accuracy@1": ("acc@1", "acc1", "top1", "top_1", "top1_acc", "acc_top1", "accuracy_top_1", "accuracy_top1", "prec@1",
+                   "acc_top_1", "acc/top1", "accuracy/top1", "top_1_accuracy"),
+    "accuracy@5": ("acc@5", "acc5", "top5", "top_5", "top5_acc", "acc_top5", "accuracy_top_5", "accuracy_top5", "prec@5",
+                   "acc_top_5", "acc/top5", "accuracy/top5", "sparse_top_k_categorical_accuracy"),
+    "auroc": ("auc", "roc_auc", "auc_roc", "rocauc", "aucroc"),
+    "average_precision": ("ap", "auprc", "pr_auc", "aucpr", "auc_pr"),
+    "f1": ("f1_score", "f1score", "f_1", "fscore", "f_score"),
+    "perplexity": ("ppl", "pplx"),
+    "lr": ("learning_rate", "learningrate", "l.r.", "learn_rate", "l_r", "lrate"),
+    "grad_norm": ("gnorm", "gradient_norm", "gradnorm", "grad_l2", "global_grad_norm", "grad_norm_total", "norm_grad",
+                  "grad_norm_l2", "|g_param|"),
+    "n": ("n_samples", "num_samples"),
+    "neg": ("negatives", "n_neg", "num_neg", "n_negatives"),
+    "pos": ("positives", "n_pos", "num_pos", "n_positives"),
+    "mse": ("mean_squared_error",),
+    "mae": ("mean_absolute_error",),
+    "rmse": ("root_mean_squared_error",),
+    "reward": ("mean_reward", "reward_mean", "avg_reward", "average_reward", "ep_rew_mean", "episode_reward_mean",
+               "episodic_return", "episode_return_mean", "eprewmean", "mean_ep_ret", "avg_return", "averagereturn"),
+}
+_CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in others}
+
+# First match wins; matched against the canonical metric without its split.
+_ROLES: tuple[tuple[Role, str], ...] = (
+    ("lr", r"^(lr|.*[/_]lr|lr[/_\-].*|lr\d+|x/lr\d+|pg\d+|.*learning_rate.*)$"),
+    ("grad_norm", r"grad.*norm|norm.*grad|^g_?norm$|grad_?l2|^gradients?/"),
+    ("count", r"^(n|num|count|total|global|current)[_/].*(?<!loss)$|.*(_count|_samples|_tokens|_steps|_examples|timesteps)$"
+              r"|^(n|pos|neg|negatives|positives|params?|flops?|total_flos|iterations?|samples?|tokens|step|steps|progress"
+              r"|percentage|true_positives|false_positives|true_negatives|false_negatives|iters?|bsz|wall|epoch_?s?"
+              r"|loss_scale|amp_scale.*|grad_scale|scale|skipped.*|.*version.*|seed|patience)$"),
+    ("throughput", r"per_second|per_sec|/s$|_s$(?<=it_s)|^(tps|wps|ups|ips|sps|fps|tflops|speed|throughput|tok_s)\b"
+                   r"|throughput|samples/sec|tokens/sec|words/s|imgs/s|its/s|^time/fps$"),
+    ("utilization", r"mfu|util"),
+    ("memory", r"mem(ory)?\b|_mem|mem_|^gpu_mb|rss|max_mem"),
+    ("time", r"(^|[_/])(time|runtime|duration|elapsed|eta|seconds|secs?|latency|dt|ms|wall_?time|cost_time|time_cost)"
+             r"([_/]|$)|_time$|^time|step_avg|timestamp|_ms$"),
+    ("adversarial", r"^(g|d|gen|dis|disc|generator|discriminator|critic)[_/]?(loss|real|fake|gan|adv)|"
+                    r"loss[_/](g|d|gen|dis|disc|generator|discriminator)\b|(^|/)(gen|dis|netg|netd)/loss|^d_(real|fake)"),
+    ("reward", r"reward|episodic_return|episode_return|ep_rew|^return|average_?return|ep_ret"),
+    ("loss", r"loss|^(nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
+             r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce)$|perplexity|_nll$|_xent$"),
+    ("score", r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
+              r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
+              r"|mcc|ndcg|mrr|hit|sharpe|score|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
+              r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard"),
+)
+_ROLE_PATTERNS = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
+
+_LOWER = re.compile(
+    r"loss|nll|entropy|xent|perplexity|error|(^|_)err(_|$)|mse|mae|mape|wer\b|cer\b|eer|fid|fpr|lpips|brier|ece"
+    r"|hausdorff|bpc|bpb|ce_mean_words|false_(positive|negative)_rate|^cost"
+)
+_HIGHER = re.compile(
+    r"acc|auroc|auc|f1|precision|recall|tpr|bleu|rouge|meteor|cider|chrf|map|^ap|_ap\b|iou|dice|psnr|ssim|inception"
+    r"|r2|corr|pearson|spearman|kappa|mcc|ndcg|mrr|hit|sharpe|success|win_?rate|exact_match|average_precision"
+    r"|sensitivity|specificity|kendall|gini|rew|return|ep_ret|jaccard|fbeta|pck|las$|uas$|top\d|correct|^score$|_score$"
+)
+
+# Canonical fact: its spellings, already lower case with "_" between words.
+_FACTS = {
+    "epochs": ("n_epochs", "num_epochs", "max_epochs", "epoch_num", "total_epochs", "num_train_epochs", "nb_epochs",
+               "n_epoch", "num_epoch", "max_epoch", "training_epochs"),
+    "steps": ("max_steps", "total_steps", "max_iters", "num_steps", "train_iters", "n_steps", "num_train_steps", "max_iter",
+              "total_optimization_steps", "num_iterations", "total_iterations", "training_steps", "iterations", "max_updates",
+              "num_training_steps", "train_steps", "total_training_steps"),
+    "steps_per_epoch": ("train_batches", "batches_per_epoch", "iters_per_epoch", "num_batches", "steps_each_epoch",
+                        "num_train_batches", "n_train_batches", "num_update_steps_per_epoch"),
+    "batch_size": ("batch", "batchsize", "train_batch_size", "per_device_train_batch_size", "bs", "batch_size_train",
+                   "train_batchsize", "per_gpu_train_batch_size", "micro_batch_size", "instantaneous_batch_size_per_device",
+                   "batch_size_per_gpu", "samples_per_gpu"),
+    "global_batch_size": ("total_batch_size", "total_train_batch_size", "effective_batch_size"),
+    "lr": ("learning_rate", "base_lr", "initial_lr", "lr0", "max_lr", "peak_lr", "init_lr", "learningrate", "learn_rate"),
+    "weight_decay": ("wd", "weightdecay", "l2"),
+    "dropout": ("dropout_rate", "drop_rate", "dropout_p", "drop"),
+    "num_workers": ("workers", "n_workers", "dataloader_num_workers", "loader_workers", "workers_per_gpu", "num_worker",
+                    "data_workers", "dataloader_workers"),
+    "world_size": ("n_gpus", "num_gpus", "gpus", "num_processes", "nproc", "nproc_per_node", "n_gpu", "ngpus", "ngpu",
+                   "num_devices", "num_replicas", "world"),
+    "grad_accum": ("gradient_accumulation_steps", "accumulate_grad_batches", "accumulation_steps", "grad_accumulation",
+                   "grad_accumulation_steps", "accum_steps", "update_freq", "accum_iter", "gradient_accumulation",
+                   "iter_size", "accum_grad"),
+    "n_train": ("train_samples", "num_train", "train_size", "num_train_samples", "training_samples", "n_train_samples",
+                "num_examples", "train_examples", "training_examples", "num_training_samples", "train_dataset_size",
+                "samples_train", "trainset_size", "train_set_size", "num_train_examples", "training_set_size",
+                "train_len", "n_samples_train", "train_images", "training_images"),
+    "n_val": ("val_samples", "num_val", "val_size", "num_val_samples", "validation_samples", "valid_samples", "n_valid",
+              "val_examples", "validation_examples", "eval_samples", "val_dataset_size", "dev_samples", "valid_size",
+              "validation_size", "n_val_samples", "num_valid", "val_images", "validation_set_size"),
+    "val_batches": ("num_val_batches", "validation_batches", "valid_batches", "n_val_batches"),
+    "device": ("accelerator",),
+    "seed": ("random_seed", "manual_seed", "random_state", "rng_seed"),
+    "scheduler": ("lr_scheduler", "lr_scheduler_type", "sched", "lr_schedule", "scheduler_type", "lr_policy", "schedule"),
+    "optimizer": ("optim", "opt", "optimiser", "optimizer_name", "solver"),
+    "patience": ("early_stopping_patience", "early_stop_patience", "es_patience", "early_stopping_rounds"),
+    "monitor": ("metric_for_best_model", "monitor_metric", "early_stopping_metric", "best_metric_name"),
+    "precision": ("dtype", "mixed_precision", "amp_dtype"),
+    "model": ("arch", "architecture", "model_name", "model_type", "network"),
+}
+_FACT_OF = {other: key for key, others in _FACTS.items() for other in (key, *others)}
+
+
+class Name(NamedTuple):
+    """A label, understood: ``split`` is "" when the label names none."""
+
+    split: str
+    metric: str
+
+
+@lru_cache(maxsize=65536)
+def parse(label: str) -> Name:
+    """Splits a printed label into split and canonical metric.
+
+    ``Val Loss``, ``val_loss``, ``eval/loss`` and ``loss_val`` all give ``("val", "loss")``; a label without a
+    split word gives the split "".
+    """
+    split, words = _take_split(_words(label))
+    metric = "_".join(_without_cadence(words)).replace("_/_", "/")
+    return Name(split, _CANONICAL.get(metric, metric))
+
+
+def _words(label: str) -> list[str]:
+    """Lower-case words of a label; "/" stays a word of its own because hierarchies carry meaning."""
+    text = _CAMEL.sub(r"\1_\2", label.strip().replace("'s", "")).lower()
+    text = _EXPONENT.sub(r"\1~\2", text)  # the hyphen of 1e-05 is no separator
+    words = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z])", text)
+    return [word.replace("~", "-") for word in words if word]
+
+
+_CAMEL = re.compile(r"([a-z]{2})([A-Z])")
+_EXPONENT = re.compile(r"(\de)-(\d)")
+
+
+def _take_split(words: list[str]) -> tuple[str, list[str]]:
+    """The split named first, last or inside (``full_valid_loss``), and the words without it."""
+    order = [0, len(words) - 1, *range(1, len(words) - 1)]
+    for at in order if len(words) > 1 else ():
+        split = _SPLIT_OF.get(words[at])
+        rest = _strip_slash(words[:at]) + _strip_slash(words[at + 1 :])
+        if split and rest:
+            # "valid_1's rmse": the number tells evaluation sets apart, which the label does already.
+            return split, rest[1:] if at == 0 and len(rest) > 1 and rest[0].isdigit() else rest
+    return "", words
+
+
+def _without_cadence(words: list[str]) -> list[str]:
+    """``train_loss_step`` and ``train_loss_epoch`` are one metric at two cadences; the label keeps them apart."""
+    return words[:-1] if len(words) > 1 and words[-1] in ("step", "epoch") else words
+
+
+def _strip_slash(words: list[str]) -> list[str]:
+    start = 1 if words[:1] == ["/"] else 0
+    end = len(words) - 1 if words[-1:] == ["/"] else len(words)
+    return words[start:end]
+
+
+@lru_cache(maxsize=65536)
+def role(metric: str) -> Role:
+    """The part a canonical metric plays in training; ``other`` when the name does not tell."""
+    return next((role for role, pattern in _ROLE_PATTERNS if pattern.search(metric)), "other")
+
+
+@lru_cache(maxsize=65536)
+def direction(metric: str) -> Direction | None:
+    """Which way is better for a canonical metric, or None when the name does not tell."""
+    if role(metric) not in ("loss", "score", "reward"):
+        return None
+    measured = metric.partition("@")[0]  # tpr@fpr0.01 is a tpr
+    if _LOWER.search(measured):
+        return "min"
+    return "max" if _HIGHER.search(measured) else None
+
+
+def split_word(word: str) -> str | None:
+    """The split a single word names (``Validation`` gives ``val``), or None."""
+    return _SPLIT_OF.get(word.strip().lower())
+
+
+@lru_cache(maxsize=65536)
+def fact_key(label: str) -> str:
+    """The canonical fact a configuration key states, or the key in lower case with "_" between words."""
+    key = re.sub(r"[\s\-.]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", label.strip().lstrip("-"))).lower().strip("_")
+    return _FACT_OF.get(key, key)
