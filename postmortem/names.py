@@ -173,6 +173,8 @@ _EXPONENT = re.compile(r"(\de)-(\d)")
 
 def _take_split(words: list[str]) -> tuple[str, list[str]]:
     """The split named first, last or inside (``full_valid_loss``), and the words without it."""
+    if len({_SPLIT_OF[word] for word in words if word in _SPLIT_OF}) > 1:
+        return "", words  # "Train-Val gap" is of neither
     order = [0, len(words) - 1, *range(1, len(words) - 1)]
     for at in order if len(words) > 1 else ():
         split = _SPLIT_OF.get(words[at])

@@ -1,0 +1,80 @@
+"""Reads training logs of any framework into runs with typed frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from postmortem.errors import Problem
+from postmortem.ingest import clock, detect, settings as configuration
+from postmortem.ingest.assemble import assemble, is_log
+from postmortem.ingest.discover import Found, discover
+from postmortem.ingest.lines import Text, read_lines, sample
+from postmortem.ingest.pack import FormatPack, load_packs
+from postmortem.ingest.reading import Reading
+from postmortem.ingest.same import Capture
+from postmortem.model import Logs
+
+Progress = Callable[[int, int, str], None]
+"""Called before each file with the number of files done, the number of all files, and the file's name."""
+
+_NO_SETTINGS: Mapping[str, str] = {}
+
+
+def read(paths: Sequence[str | os.PathLike[str]], *, settings: Mapping[str, str] = _NO_SETTINGS, packs: Iterable[FormatPack] | None = None,
+         progress: Progress | None = None) -> Logs:
+    """Reads files and folders into runs.
+
+    Args:
+        paths: Log files, or folders that hold them.
+        settings: Facts the logs lack, from the command line; added to every run with the source ``--set``.
+        packs: Format packs to try before the generic readers; the shipped ones by default.
+        progress: Told of each file before it is read.
+
+    Returns:
+        The runs found, and the problems: whatever could not be read, and why.
+
+    Raises:
+        InputError: A path does not exist.
+    """
+    finding = discover(paths)
+    packs = list(load_packs() if packs is None else packs)
+    captures: list[Capture] = []
+    configs: list[tuple[str, Reading]] = []
+    problems = list(finding.problems)
+    for done, found in enumerate(finding.files):
+        if progress is not None:
+            progress(done, len(finding.files), found.shown)
+        if found.config:
+            configs.append((found.folder, configuration.read_config(found.path, found.shown)))
+            continue
+        capture = _capture(found, packs)
+        problems += capture.reading.problems if found.named or is_log(capture.reading) else ()
+        if is_log(capture.reading):
+            captures.append(capture)
+        elif found.named and not capture.reading.problems:
+            problems.append(_holds_nothing(found))
+    problems += [problem for _, reading in configs for problem in reading.problems]
+    return Logs(assemble(captures, configs, settings), tuple(problems))
+
+
+def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
+    text = read_lines(found.path, found.shown)
+    reading = detect.read(text, found.shown, packs) if text.lines.height else Reading(found.shown, "none", problems=text.problems)
+    return Capture(reading, found.folder, *_signature(text))
+
+
+def _signature(text: Text) -> tuple[pl.Series, pl.Series]:
+    """Hashes of the written lines, and of the timestamped ones among them."""
+    stamped = clock.stamp(text.lines, sample(text.lines)).filter(pl.col("text").str.strip_chars() != "")
+    hashes = stamped.select(own=pl.col("text").str.strip_chars_end().hash(), stamp="stamp", text="text")
+    timed = hashes.filter(pl.col("stamp").is_not_null() & pl.col("text").str.starts_with(pl.col("stamp")))
+    return hashes["own"], timed["own"].unique(maintain_order=True)
+
+
+def _holds_nothing(found: Found) -> Problem:
+    return Problem("no training metrics found in it", found.shown,
+                   hint="see `postmortem formats explain FILE` for what was tried")

@@ -1,0 +1,86 @@
+"""What a run was, in a few numbers, a few curves and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from postmortem.engine.values import Series
+from postmortem.engine.view import RunView
+from postmortem.model import Curve, Finding, Position, Run, Severity
+from postmortem.names import Direction
+
+_MOST_CURVES = 6
+_MOST_POINTS = 400
+
+
+def summarize(run: Run) -> dict[str, object]:
+    """Counts, extent and stated configuration of a run; keys never vanish, what is absent is None."""
+    frame = run.metrics
+    extent = frame.select(
+        pl.col("step").max().alias("last_step"), pl.col("epoch").max().alias("last_epoch"),
+        pl.col("time").min().alias("started"), pl.col("time").max().alias("ended"),
+        (pl.col("attempt").max().cast(pl.Int64) + 1).alias("attempts"),
+    ).row(0, named=True)
+    started, ended = extent["started"], extent["ended"]
+    facts = {row["key"]: row["number"] if row["number"] is not None else row["value"]
+             for row in run.facts.iter_rows(named=True)}
+    return {
+        "points": frame.height,
+        "series": frame.select(pl.struct("split", "metric", "label").n_unique()).item() if frame.height else 0,
+        **extent,
+        "seconds": (ended - started).total_seconds() if started else None,
+        "how_it_ended": _ending(run),
+        "facts": facts,
+    }
+
+
+def _ending(run: Run) -> str | None:
+    """Kind of the last event that ends a run, or None when the log does not say how it ended."""
+    ends = run.events.filter(pl.col("kind").is_in(["traceback", "oom", "killed", "early-stop", "finished"]))
+    return str(ends["kind"][-1]) if ends.height else None
+
+
+def curves(run: Run, findings: Sequence[Finding], directions: Mapping[str, Direction]) -> tuple[Curve, ...]:
+    """The curves that matter: those that findings speak of, then losses and scores, then the learning rate."""
+    spoken = {(finding.split, finding.metric) for finding in findings}
+    series = [s for s in RunView(run, directions).series if len(s.finite) > 1 and s.role in ("loss", "score", "reward", "lr")]
+    series.sort(key=lambda s: _rank(s, spoken))
+    chosen: dict[str, Series] = {}
+    for each in series:
+        chosen.setdefault(each.name, each)
+    return tuple(_curve(each) for each in list(chosen.values())[:_MOST_CURVES])
+
+
+def _rank(series: Series, spoken: set[tuple[str | None, str | None]]) -> tuple[int, ...]:
+    plain = series.metric in ("loss", "accuracy", "auroc", "perplexity")
+    return (
+        (series.split, series.metric) not in spoken, series.role == "lr", not plain,
+        series.role != "loss", series.split not in ("train", "val"), -len(series),
+    )
+
+
+def _curve(series: Series) -> Curve:
+    finite = series.finite
+    pick = {"min": np.argmin, "max": np.argmax}.get(series.direction or "")
+    best = int(pick(finite.value)) if pick else None
+    stride = -(-len(series) // _MOST_POINTS)
+    return Curve(
+        series.name, tuple(series.value[::stride].tolist()), float(finite.value[0]), float(finite.value[-1]),
+        None if best is None else float(finite.value[best]),
+        Position() if best is None else finite.point(best).position, series.direction, len(series),
+    )
+
+
+def headline(run: Run, findings: Sequence[Finding]) -> str:
+    """The run in one sentence."""
+    leading = [finding for finding in findings if finding.folded_under is None and finding.severity != Severity.INFO]
+    if leading:
+        first = leading[0].title[0].lower() + leading[0].title[1:]
+        more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
+        return f"{first}{more}"
+    if run.metrics.height == 0:
+        return "no metric could be read, so nothing could be judged"
+    return "nothing to act on was found" if not findings else "nothing to act on was found; see what is worth knowing"

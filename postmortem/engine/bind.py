@@ -1,0 +1,88 @@
+"""Which series the variables of a check stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from postmortem.engine.rule import Selector
+from postmortem.engine.values import Scalar, Series, Value, absent
+from postmortem.engine.view import RunView
+
+Binding = Mapping[str, Value]
+
+
+def bindings(each: Mapping[str, Selector], view: RunView) -> Iterator[Binding | Scalar]:
+    """Every combination of series for the variables; a missing number with its reason where a variable finds none."""
+    yield from _extend({}, list(each.items()), view)
+
+
+def _extend(bound: dict[str, Value], rest: list[tuple[str, Selector]], view: RunView) -> Iterator[Binding | Scalar]:
+    if not rest:
+        yield bound
+        return
+    (name, selector), *later = rest
+    found: list[Value] = list(select(selector, view, bound))
+    if not found:
+        reason = absent(f"{selector.what} is not logged", selector.what)
+        if not selector.optional:
+            yield reason
+            return
+        found = [reason]
+    for series in found:
+        yield from _extend({**bound, name: series}, later, view)
+
+
+def select(selector: Selector, view: RunView, bound: Binding) -> list[Series]:
+    """The series a selector finds, most preferred first."""
+    hits = [series for series in view.series if _fits(series, selector, bound)]
+    hits.sort(key=lambda series: _preference(series, selector))
+    if selector.one:
+        return hits[:1]
+    return [_joined(hits)] if selector.pool and hits else hits
+
+
+def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
+    def other(name: str | None) -> Series | None:
+        value = bound.get(name) if name else None
+        return value if isinstance(value, Series) else None
+
+    like, unlike, same_split = other(selector.like), other(selector.unlike), other(selector.with_split_of)
+    return (
+        (not selector.split or (series.split or "none") in selector.split)
+        and (not selector.role or series.role in selector.role)
+        and (not selector.metric or _first_match(series.metric, selector.metric) is not None)
+        and _first_match(series.metric, selector.but) is None
+        and (selector.direction is None or series.direction == selector.direction
+             or (selector.direction == "known" and series.direction is not None))
+        and (like is None or series.metric == like.metric)
+        and (unlike is None or series.name != unlike.name)
+        and (same_split is None or series.split == same_split.split)
+        and (not selector.timed or not bool(np.isnan(series.seconds).all()))
+        and int(np.isfinite(series.value).sum()) >= selector.least
+    )
+
+
+def _first_match(name: str, globs: tuple[str, ...]) -> int | None:
+    return next((i for i, glob in enumerate(globs) if fnmatchcase(name, glob)), None)
+
+
+def _preference(series: Series, selector: Selector) -> tuple[int, int, int]:
+    split = series.split or "none"
+    return (
+        _first_match(series.metric, selector.metric) or 0,
+        selector.split.index(split) if split in selector.split else 0,
+        -len(series),
+    )
+
+
+def _joined(hits: list[Series]) -> Series:
+    """All the series as one, in the order of the log."""
+    names = ", ".join(series.name for series in hits[:3]) + (", ..." if len(hits) > 3 else "")
+    columns = ("value", "step", "epoch", "seconds", "line", "source", "order")
+    joined = {column: np.concatenate([getattr(series, column) for series in hits]) for column in columns}
+    whole = replace(hits[0], name=names, metric="", label="", **joined)
+    return whole.take(np.argsort(whole.order, kind="stable"))

@@ -1,0 +1,141 @@
+"""A run as the rules see it: series by name, events and facts, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from postmortem import names
+from postmortem.engine.values import Array, Point, Scalar, Series, absent
+from postmortem.model import Run
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the events frame."""
+
+    kind: str
+    text: str
+    at: Point
+    order: int  # rank among the run's records; see Series.order
+
+
+@dataclass(frozen=True, eq=False)
+class RunView:
+    """Read-only access of rules to one run.
+
+    Attributes:
+        directions: What the user said about which way is better, by metric or ``split.metric``.
+    """
+
+    run: Run
+    directions: Mapping[str, names.Direction]
+
+    @cached_property
+    def series(self) -> tuple[Series, ...]:
+        """Every series of the run, in the order of its first point; one per split, metric and printed label."""
+        frame = self.run.metrics
+        if frame.height == 0:
+            return ()
+        coded = frame.with_columns(
+            pl.Series("order", self._order),
+            pl.col("source").cast(pl.Enum(self._sources)).to_physical().cast(pl.Int64).alias("origin"),
+            pl.col("time").dt.timestamp("us").alias("clock"),
+        )
+        parts = coded.partition_by("split", "metric", "label", maintain_order=True)
+        return tuple(self._series(part) for part in parts)
+
+    @cached_property
+    def _sources(self) -> list[str]:
+        return self.run.metrics["source"].unique(maintain_order=True).to_list()
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """Rank of the record (line of a file) each metric row stands in."""
+        return self.run.metrics.select(pl.struct("source", "line").rle_id()).to_series().cast(pl.Int64).to_numpy()
+
+    def _series(self, part: pl.DataFrame) -> Series:
+        split, metric, label = part.row(0, named=False)[4:7]
+        name = f"{split}.{metric}" if split else metric
+        series = Series(
+            name=name, split=split, metric=metric, label=label, sources=tuple(self._sources),
+            value=_floats(part["value"]), step=_floats(part["step"]), epoch=_floats(part["epoch"]),
+            seconds=_floats(part["clock"]) / 1e6, line=part["line"].cast(pl.Int64).to_numpy(),
+            source=part["origin"].to_numpy(), order=part["order"].to_numpy(),
+            role=names.role(metric), direction=self._direction(name, metric),
+        )
+        attempts = part["attempt"].to_numpy()
+        return series if attempts[0] == attempts[-1] else _without_superseded(series, attempts)
+
+    def _direction(self, name: str, metric: str) -> names.Direction | None:
+        return self.directions.get(name) or self.directions.get(metric) or names.direction(metric)
+
+    def find(self, name: str) -> Series | str:
+        """The series a rule means by ``name``, or the reason why there is none.
+
+        ``val.loss`` names split and metric; ``loss`` names the series without a split, else the one split that has it.
+        Among labels of one split and metric the one with the most points is meant.
+        """
+        hits = [s for s in self.series if name in (s.name, s.label)]
+        if not hits:
+            hits = [s for s in self.series if s.metric == name]
+            splits = sorted({s.split for s in hits})
+            if len(splits) > 1:
+                return f"{name} is logged for several splits ({', '.join(splits)}); name one, such as {splits[0]}.{name}"
+        return max(hits, key=len) if hits else f"{name} is not logged"
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """All events in log order."""
+        return tuple(
+            Event(row["kind"], row["text"], Point(row["step"], row["epoch"], row["time"], row["source"], row["line"]),
+                  self._rank(row["source"], row["line"]))
+            for row in self.run.events.iter_rows(named=True)
+        )
+
+    @cached_property
+    def _ranks(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        frame = self.run.metrics.select("source", "line").with_columns(pl.Series("order", self._order))
+        return {str(key[0]): (part["line"].cast(pl.Int64).to_numpy(), part["order"].to_numpy())
+                for key, part in frame.partition_by("source", as_dict=True).items()}
+
+    def _rank(self, source: str, line: int) -> int:
+        """Rank of the last metric record before an event of the same file; -1 when there is none."""
+        if source not in self._ranks:
+            return -1
+        lines, order = self._ranks[source]
+        before = np.searchsorted(lines, line, side="left") - 1
+        return int(order[before]) if before >= 0 else -1
+
+    def fact(self, key: str) -> Scalar:
+        """The number (or text) the run states for a canonical fact; the last statement wins.
+
+        What the command line states is put last by ingest, and so overrules the log.
+        """
+        rows = self.run.facts.filter(pl.col("key") == key)
+        if rows.height == 0:
+            return absent(f"{key} is not stated in the log", f"{key} (or pass --set {key}=...)")
+        row = rows.row(rows.height - 1, named=True)
+        value = row["number"] if row["number"] is not None else row["value"]
+        return Scalar(value, Point(source=row["source"], line=row["line"]))
+
+
+def _floats(column: pl.Series) -> Array:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _without_superseded(series: Series, attempts: NDArray[np.uint16]) -> Series:
+    """Drops points that a later attempt trained again: after a resume the replayed steps count once, the last time."""
+    clock = series.step if not np.isnan(series.step).any() else series.epoch
+    keep = np.ones(len(series), dtype=bool)
+    limit = np.inf
+    for attempt in np.unique(attempts)[::-1]:
+        mine = attempts == attempt
+        keep[mine] = ~(clock[mine] >= limit)  # a missing clock keeps its point
+        limit = min(limit, np.nanmin(clock[mine], initial=np.inf))
+    return series.take(np.flatnonzero(keep))

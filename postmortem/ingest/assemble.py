@@ -1,0 +1,209 @@
+"""Readings to runs: which files belong together, and what their labels mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from postmortem import names, schema
+from postmortem.ingest import restarts
+from postmortem.ingest.reading import LINES, SETTINGS, Reading
+from postmortem.ingest.same import Capture, processes, without_copies
+from postmortem.model import Run, Source
+
+_COMMAND_LINE = "--set"
+MAX_UNREAD = 2000
+"""Most spans of unread lines kept of one run."""
+
+
+def assemble(captures: Sequence[Capture], configs: Sequence[tuple[str, Reading]],
+             settings: Mapping[str, str]) -> tuple[Run, ...]:
+    """Turns readings into runs.
+
+    Args:
+        captures: Logs, each with the folder of its run.
+        configs: Configuration files read as settings, each with its folder.
+        settings: Facts from the command line, added to every run.
+    """
+    distinct = without_copies(captures)
+    folders = sorted({capture.folder for capture in distinct})
+    groups = [group for folder in folders for group in processes([one for one in distinct if one.folder == folder])]
+    titles = _titles(groups)
+    runs: list[Run] = []
+    for title, group in zip(titles, groups, strict=True):
+        beside = _beside(group[0].folder, configs, folders)
+        runs += _runs(title, group, beside, settings)
+    return tuple(runs)
+
+
+def _titles(groups: Sequence[Sequence[Capture]]) -> list[str]:
+    """A short readable name for each process: its folder where that has one, else its file; common folders removed."""
+    folders = [group[0].folder for group in groups]
+    shared = [folder for folder in folders if folders.count(folder) > 1]
+    paths = [str(Path(group[0].reading.source).with_suffix("")) if folder in shared or len(groups) == 1 else folder
+             for folder, group in zip(folders, groups, strict=True)]
+    root = os.path.commonpath([str(Path(path).parent) for path in paths]) if paths else ""
+    short = [os.path.relpath(path, root or ".") for path in paths]
+    full = [group[0].reading.source for group in groups]
+    return [title if short.count(title) == 1 else path for title, path in zip(short, full, strict=True)]
+
+
+def _beside(folder: str, configs: Sequence[tuple[str, Reading]], folders: Sequence[str]) -> list[Reading]:
+    """Configuration that applies to a run: of its own folder, or of a folder above that has no runs itself."""
+    own = [reading for home, reading in configs if home == folder]
+    above = [reading for home, reading in configs if home not in folders and Path(home) in Path(folder).parents]
+    return own or above
+
+
+def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], settings: Mapping[str, str]) -> list[Run]:
+    readings = [capture.reading for capture in group]
+    metrics = _metrics(readings)
+    events = _stacked(readings, "notes")
+    facts = _facts([*readings, *beside], settings)
+    metrics = restarts.divide(metrics, events.filter(pl.col("kind") == "restart")["line"])
+    parts = int(metrics["part"].max()) + 1 if metrics.height else 1  # type: ignore[call-overload]
+    sources = tuple(_source(capture) for capture in group) + tuple(
+        Source(reading.source, reading.format, reading.lines) for reading in beside)
+    unread = _unread(readings)
+    counted = sum(reading.lines for reading in readings), sum(reading.understood for reading in readings)
+    runs = []
+    for part in range(parts):
+        name = title if parts == 1 else f"{title}#{part + 1}"
+        own = metrics.filter(pl.col("part") == part) if parts > 1 else metrics
+        first, last = _span(metrics, part, parts)
+        runs.append(Run(
+            name, sources, _named(own, name, "metrics"),
+            _named(_with_attempts(_within(events, first, last), own), name, "events"),
+            _named(_facts_of(facts, first, last), name, "facts"),
+            _named(_within(unread, first, last, "first"), name, "unread"), *counted))
+    return runs
+
+
+def _span(metrics: pl.DataFrame, part: int, parts: int) -> tuple[int, int]:
+    """The lines of a part: from after the part before to its own last measurement; the ends are open."""
+    ends = metrics.group_by("part").agg(pl.col("line").max()).sort("part")["line"].to_list() if parts > 1 else []
+    first = int(ends[part - 1]) + 1 if part else 0
+    return first, int(ends[part]) if part < parts - 1 else 2**32 - 1
+
+
+def _within(frame: pl.DataFrame, first: int, last: int, column: str = "line") -> pl.DataFrame:
+    return frame.filter(pl.col(column).is_between(first, last))
+
+
+def _facts_of(facts: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+    """Facts stated for a part, and those of the whole file its own do not replace."""
+    own = facts.filter(pl.col("line").is_between(first, last) | pl.col("line").is_null())
+    earlier = facts.filter((pl.col("line") < first) & ~pl.col("key").is_in(own["key"].implode()))
+    return pl.concat([earlier.unique("key", keep="last", maintain_order=True), own])
+
+
+def _named(frame: pl.DataFrame, run: str, kind: str) -> pl.DataFrame:
+    columns = dict(schema.FRAMES[kind])
+    return schema.check(kind, frame.with_columns(run=pl.lit(run)).select(list(columns)).cast(columns))
+
+
+def _stacked(readings: Sequence[Reading], name: str) -> pl.DataFrame:
+    frames = [getattr(reading, name).with_columns(source=pl.lit(reading.source)) for reading in readings]
+    return pl.concat(frames)
+
+
+def _metrics(readings: Sequence[Reading]) -> pl.DataFrame:
+    """Points with their meaning; of a value told by several files the one with most digits is kept."""
+    points = _stacked(readings, "points").with_row_index("row")
+    labels = points.select("label", "split").unique()
+    rows = [(label, split, *_meaning(label, split)) for label, split in labels.iter_rows()]
+    named = pl.DataFrame(rows, schema={key: pl.String() for key in ("label", "split", "in", "metric")}, orient="row")
+    points = points.join(named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left")
+    points = points.drop("split").rename({"in": "split"})
+    points = _with_train(points)
+    return (_without_repeats(points) if len(readings) > 1 else points).drop("row")
+
+
+def _meaning(label: str, split: str | None) -> tuple[str, str]:
+    plain = label.removesuffix(" (avg)")
+    bare = names.split_word(plain)
+    if bare:
+        return bare, "value"  # "Train: 0.85, Val: 0.79" names no quantity
+    name = names.parse(plain)
+    return name.split if split is None else split, name.metric
+
+
+def _with_train(points: pl.DataFrame) -> pl.DataFrame:
+    """Gives the split ``train`` to what a log prints without one beside its validation.
+
+    That is a metric that also has a split of evaluation but no train of its own, and a bare loss where no train loss is.
+    """
+    seen = points.select("split", "metric").unique()
+    train = set(seen.filter(pl.col("split") == "train")["metric"])
+    evaluated = set(seen.filter(pl.col("split").is_in(["val", "test"]))["metric"])
+    bare = set(seen.filter(pl.col("split") == "")["metric"])
+    given = [metric for metric in bare - train if metric in evaluated or metric == "loss"]
+    unsaid = (pl.col("split") == "") & pl.col("metric").is_in(given)
+    return points.with_columns(split=pl.when(unsaid).then(pl.lit("train")).otherwise("split"))
+
+
+def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
+    """Of values that several files tell at one place keeps those of the file that tells them in most digits."""
+    place = ["split", "metric", pl.coalesce(pl.col("step").cast(pl.Float64), "epoch").alias("at")]
+    digits = pl.col("value").cast(pl.String).str.len_bytes().mean().over(["source", "split", "metric"])
+    marked = points.with_columns(digits=digits, place=pl.struct(place))
+    placed = marked.filter(pl.coalesce(pl.col("step").cast(pl.Float64), "epoch").is_not_null())
+    best = placed.sort("digits", descending=True, maintain_order=True).unique("place", keep="first", maintain_order=True)
+    told = best.select("place", teller="source")
+    kept = marked.join(told, on="place", how="left", maintain_order="left")
+    return kept.filter(pl.col("teller").is_null() | (pl.col("teller") == pl.col("source"))).select(points.columns)
+
+
+def _with_attempts(events: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
+    """Events in the attempt of the last measurement before them in their file."""
+    marks = metrics.select("source", "line", "attempt").unique(["source", "line"], keep="last").sort("line")
+    placed = events.sort("line").join_asof(marks, on="line", by="source", strategy="backward", check_sortedness=False)
+    return placed.with_columns(pl.col("attempt").fill_null(0))
+
+
+def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataFrame:
+    """Settings under canonical keys, in the order stated; those of the command line last, so that they win."""
+    told = _stacked(readings, "settings")
+    given = pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items()) if settings else None
+    if given is not None:
+        told = pl.concat([told, given.cast(dict(SETTINGS)).with_columns(source=pl.lit(_COMMAND_LINE))])
+    number = pl.col("value").str.replace_all(r"(\d),(\d{3})\b", "$1$2").str.extract(_LEADING_NUMBER, 1)
+    return told.with_columns(
+        key=pl.col("key").map_elements(names.fact_key, return_dtype=pl.String), number=number.cast(pl.Float64, strict=False)
+    ).unique(["key", "value", "source"], keep="first", maintain_order=True)
+
+
+_LEADING_NUMBER = r"^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(?:%|[a-zA-Z]{0,8})?\s*$"
+
+
+def _source(capture: Capture) -> Source:
+    reading = capture.reading
+    return Source(reading.source, reading.format, reading.lines, tuple(sorted(capture.copies)))
+
+
+def _unread(readings: Sequence[Reading]) -> pl.DataFrame:
+    """Spans of consecutive unread lines with the shape of their first line."""
+    spans = []
+    for reading in readings:
+        lines = reading.unread.select(list(LINES)).filter(pl.col("text").str.strip_chars() != "")
+        marked = lines.with_columns(span=(pl.col("line").cast(pl.Int64).diff() > 1).fill_null(True).cum_sum())
+        spans.append(marked.group_by("span", maintain_order=True).agg(
+            first=pl.col("line").min(), last=pl.col("line").max(), lines=pl.col("line").n_unique().cast(pl.UInt32),
+            shape=pl.col("text").first().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0"),
+        ).drop("span").with_columns(source=pl.lit(reading.source)).head(MAX_UNREAD))
+    return pl.concat(spans)
+
+
+def is_log(reading: Reading) -> bool:
+    """A file that tells of training: it has measurements, or it says how a run was configured and how it went."""
+    telling = reading.notes.filter(~pl.col("kind").is_in(["warning", "checkpoint"])).height
+    known = {names.fact_key(key) for key in reading.settings["key"]} & set(schema.FACT_KEYS)
+    return bool(reading.points.height or (known and (telling or len(known) >= 3) and _has_clock(reading)))
+
+
+def _has_clock(reading: Reading) -> bool:
+    return bool(re.search(r"(?i)log|out|txt|err|stdout", Path(reading.source).name))

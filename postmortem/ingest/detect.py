@@ -1,0 +1,95 @@
+"""Chooses the reader of a file: the one that makes most of a sample of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from postmortem.ingest import clock, events, json_reader, keyvalue, regex_reader, settings, table_reader
+from postmortem.ingest.lines import Text, clip, read_lines, sample
+from postmortem.ingest.pack import FormatPack
+from postmortem.ingest.reading import LINES, NOTES, Reading
+
+_CERTAIN = 0.5
+"""Share of the sample from which a structured reader is taken at its word."""
+
+_ENOUGH = 0.5
+"""A pack is preferred when it reads at least this part of the lines the generic text reader does."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One way to read a file.
+
+    Attributes:
+        name: For ``formats explain`` and ``Source.format``.
+        share: From a LINES sample, how much of it the reader makes something of: 0 to 1.
+        read: From the whole text and its shown name; None when it turns out not to be the reader's.
+    """
+
+    name: str
+    share: Callable[[pl.DataFrame], float]
+    read: Callable[[Text, str], Reading | None]
+
+
+def choose(lines: pl.DataFrame, packs: Iterable[FormatPack] = ()) -> list[Reader]:
+    """The readers worth trying on a file, best first; the generic text reader is always the last.
+
+    Args:
+        lines: Frame of LINES.
+        packs: Format packs to try.
+    """
+    probe = sample(lines)
+    certain = [reader for reader in _structured() if reader.share(probe) >= _CERTAIN]
+    scored = sorted(((pack.share(probe), pack) for pack in packs), key=lambda item: -item[0])
+    generic = Reader(keyvalue.NAME, keyvalue.share, keyvalue.read)
+    likely = [pack for score, pack in scored[:1] if score > 0 and score >= _ENOUGH * generic.share(probe)]
+    return [*certain, *map(_of_pack, likely), generic]
+
+
+def read(text: Text, source: str, packs: Iterable[FormatPack] = ()) -> Reading:
+    """Reads a text with the first reader that finds something in it."""
+    for reader in choose(text.lines, packs):
+        reading = reader.read(text, source)
+        if reading is not None and (reading.points.height or reading.settings.height or reader.name == keyvalue.NAME):
+            return reading
+    return Reading(source, keyvalue.NAME, lines=text.count, problems=text.problems)
+
+
+def explain(path: Path, packs: Iterable[FormatPack] = ()) -> Sequence[tuple[str, float]]:
+    """Each reader's name and share for a file, best first; for ``formats explain``."""
+    probe = sample(read_lines(path).lines)
+    readers = [*_structured(), *map(_of_pack, packs), Reader(keyvalue.NAME, keyvalue.share, keyvalue.read)]
+    return sorted(((reader.name, reader.share(probe)) for reader in readers), key=lambda item: -item[1])
+
+
+def _structured() -> list[Reader]:
+    return [
+        Reader("json", json_reader.share, lambda text, source: json_reader.read(text.lines, source)),
+        Reader("table", table_reader.share, lambda text, source: table_reader.read(text.lines, source)),
+    ]
+
+
+def _of_pack(pack: FormatPack) -> Reader:
+    return Reader(pack.id, pack.share, partial(_read_with_pack, pack))
+
+
+def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
+    """A pack's reading, completed by the events and settings that all text logs print alike."""
+    lines, problems = clip(text.lines, source)
+    reading = regex_reader.read(lines, pack, source)
+    rest = clock.stamp(lines, sample(lines)).join(reading.unread.select("line").unique(), on="line", how="semi")
+    happened = events.find(rest, source)
+    places = reading.points.select("line", "epoch", "step").sort("line")
+    notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(dict(NOTES))
+    told = settings.find(rest, reading.points)
+    carrying = pl.concat([notes["line"], told["line"]]).unique()
+    unread = reading.unread.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
+    return replace(
+        reading, notes=pl.concat([reading.notes, notes]).sort("line"), unread=unread, lines=text.count,
+        settings=pl.concat([reading.settings, told]).sort("line"), problems=(*text.problems, *problems),
+        understood=text.count - unread["line"].n_unique())

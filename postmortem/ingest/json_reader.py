@@ -1,0 +1,92 @@
+"""The generic JSON reader: a document, or a record a line."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from postmortem.ingest import json_document, json_lines, records
+from postmortem.ingest.reading import LINES, POINTS, SETTINGS, Reading
+
+_MOSTLY = 0.5  # share of lines that must hold an object for a file of JSON lines
+_LARGEST = 256_000_000  # characters of one document; a larger one is not JSON anyone wrote by hand
+
+
+def share(lines: pl.DataFrame) -> float:
+    """How likely a file is JSON, from a LINES sample that begins with its first line: 0 to 1."""
+    texts = lines["text"].str.strip_chars()
+    texts = texts.filter(texts != "")
+    if texts.is_empty():
+        return 0.0
+    objects = (texts.str.starts_with("{") & texts.str.ends_with("}")).mean()
+    document = texts[0][:1] in ("{", "[") and _opens_json(texts)
+    return 1.0 if document else float(objects or 0.0)  # type: ignore[arg-type]
+
+
+def _opens_json(texts: pl.Series) -> bool:
+    """Whether the first lines can be the beginning of a JSON document."""
+    head = "\n".join(texts.head(20).to_list())[:4000]
+    try:
+        json_document.parse(head)
+    except ValueError:
+        return False
+    return True
+
+
+def read(lines: pl.DataFrame, source: str) -> Reading | None:
+    """Reads a JSON file.
+
+    Args:
+        lines: A LINES frame of the whole file.
+        source: The file's path as it is to be shown.
+
+    Returns:
+        The reading, or None when the file is no JSON.
+    """
+    written = lines.filter(pl.col("text").str.strip_chars() != "")
+    if written.is_empty():
+        return None
+    texts = written["text"].str.strip_chars()
+    whole = texts.str.starts_with("{") & texts.str.ends_with("}")
+    if whole.sum() > 1 and whole.mean() >= _MOSTLY:  # type: ignore[operator]
+        return _read_lines(lines, written, source)
+    return _read_document(lines, written, source)
+
+
+def _read_lines(lines: pl.DataFrame, written: pl.DataFrame, source: str) -> Reading | None:
+    found, held = json_lines.read(written)
+    if found.values.is_empty():
+        return None
+    unread = written.filter(~held)
+    return Reading(
+        source=source, format="json-lines", points=records.points(found), settings=records.settings(found),
+        understood=lines["line"].n_unique() - unread["line"].n_unique(), unread=unread,
+        lines=_count(lines),
+    )
+
+
+def _read_document(lines: pl.DataFrame, written: pl.DataFrame, source: str) -> Reading | None:
+    text = "\n".join(written["text"])
+    if len(text) > _LARGEST or text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        content = json_document.content(json_document.parse(text, written["line"].to_list()))
+    except ValueError:
+        return None
+    points = [records.points(each) for each in content.records]
+    settings = [records.settings(each) for each in content.records]
+    facts = [(leaf.line, key, _shown(leaf.value)) for key, leaf in content.facts if leaf.value is not None]
+    return Reading(
+        source=source, format="json",
+        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        settings=pl.concat([pl.DataFrame(facts, schema=dict(SETTINGS), orient="row"), *settings]).sort(
+            "line", maintain_order=True),
+        understood=lines["line"].n_unique(), unread=pl.DataFrame(schema=dict(LINES)), lines=_count(lines),
+    )
+
+
+def _count(lines: pl.DataFrame) -> int:
+    return int(lines["line"].max() or 0)  # type: ignore[call-overload]
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,138 @@
+"""Bytes to clean text lines with physical line numbers.
+
+A physical line ends at ``\\n``. What a terminal would have overwritten (``\\r``, backspaces, cursor moves) becomes
+rows of the same line, and of each progress bar only the states that count are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from postmortem.errors import Problem
+from postmortem.ingest.opening import decode, is_binary, read_content
+from postmortem.ingest.reading import LINES
+
+MAX_LINE = 100_000
+"""Longest line, in bytes, that text readers look at; the rest of it is cut and named in a problem."""
+
+_COLOUR = r"\x1b\[[0-9;:?]*[mhlsu]|\x1b[()][A-Z0-9]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]"
+_REDRAW = r"\x1b\[[0-9;]*[A-HJKSTf]|\x08+"
+# A counter as bars print it: "| 12/100 [" (tqdm) or "12/100 [====" (Keras).
+_NO_WORD = r"[0-9?][0-9.,]*(?:e[-+]?[0-9]+|[kMG])?|it/s|s/it|[^A-Za-z]+"
+_COUNTER = r"(?:\||^|\s)\s*([0-9]+)/([0-9]+)\s*\[?"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The lines of one file.
+
+    Attributes:
+        data: Unpacked bytes, for readers that parse whole documents.
+        lines: Frame of ``reading.LINES``.
+        count: Number of physical lines.
+        finished: False when the last line has no line end, so that it may have been cut.
+        problems: What was skipped and why.
+    """
+
+    data: bytes
+    lines: pl.DataFrame
+    count: int = 0
+    finished: bool = True
+    problems: tuple[Problem, ...] = ()
+
+
+def read_lines(path: Path, shown: str | None = None) -> Text:
+    """Reads one file into lines: unpacked, decoded, without escapes and overwritten bar states.
+
+    Args:
+        path: The file; gzip, xz and zstd are unpacked by their magic bytes.
+        shown: Its name in problems; ``str(path)`` by default.
+
+    Returns:
+        Empty lines and a problem for binary or unreadable files.
+    """
+    shown = shown or str(path)
+    content = read_content(path, shown)
+    if is_binary(content.data):
+        problem = Problem("binary, not a text log", shown, hint="point at the text log or the exported metrics")
+        return Text(content.data, pl.DataFrame(schema=dict(LINES)), problems=(*content.problems, problem))
+    text = from_bytes(content.data)
+    return replace(text, problems=(*content.problems, *text.problems))
+
+
+def from_bytes(data: bytes) -> Text:
+    """The lines of unpacked bytes; see ``read_lines``."""
+    decoded = decode(data)
+    raw = data if decoded is None else decoded.encode("utf-8", "replace")
+    finished = not raw or raw.endswith((b"\n", b"\x00"))
+    lines = _rows(raw)
+    count = lines.height
+    if b"\x1b" in raw or b"\x08" in raw:
+        lines = lines.with_columns(pl.col("text").str.replace_all(_REDRAW, "\r").str.replace_all(_COLOUR, ""))
+    if b"\r" in raw.replace(b"\r\n", b"\n") or b"\x1b" in raw or b"\x08" in raw:
+        lines = _without_overwritten(lines)
+    return Text(raw, lines, count, finished)
+
+
+def clip(lines: pl.DataFrame, shown: str) -> tuple[pl.DataFrame, tuple[Problem, ...]]:
+    """Cuts gigantic lines to ``MAX_LINE`` bytes, and says which."""
+    long = lines.filter(pl.col("text").str.len_bytes() > MAX_LINE)
+    if long.is_empty():
+        return lines, ()
+    message = f"{long.height} lines longer than {MAX_LINE:,} bytes were cut"
+    cut = lines.with_columns(pl.col("text").str.slice(0, MAX_LINE))
+    return cut, (Problem(message, shown, int(long["line"][0])),)
+
+
+def sample(lines: pl.DataFrame, windows: int = 8, size: int = 400) -> pl.DataFrame:
+    """Rows from windows spread evenly over the whole frame, head and tail among them, in order."""
+    if lines.height <= windows * size:
+        return lines
+    step = (lines.height - size) / (windows - 1)
+    return pl.concat([lines.slice(round(at * step), size) for at in range(windows)])
+
+
+def _rows(raw: bytes) -> pl.DataFrame:
+    if not raw:
+        return pl.DataFrame(schema=dict(LINES))
+    text = pl.read_lines(raw, name="text")
+    text = text.with_columns(pl.col("text").str.strip_chars_end("\r").str.strip_prefix("\ufeff"))
+    return text.with_row_index("line", offset=1).select(pl.col("line").cast(pl.UInt32), "text")
+
+
+def _without_overwritten(lines: pl.DataFrame) -> pl.DataFrame:
+    """Splits lines at ``\\r`` and keeps of each bar the states that count.
+
+    A bar that is drawn again and again (one for each epoch) counts once, with its last state. A bar that is the whole
+    run counts each time its numbers change, because nothing else in the log holds them.
+    """
+    redrawn = pl.col("text").str.contains("\r", literal=True)
+    plain = lines.filter(~redrawn).with_columns(frame=pl.lit(0, pl.UInt32), kept=pl.lit(True))
+    frames = lines.filter(redrawn).with_columns(text=pl.col("text").str.split("\r")).explode("text")
+    frames = frames.filter(pl.col("text").str.strip_chars() != "").with_row_index("frame")
+    frames = _mark_kept(frames.with_columns(frame=pl.col("frame").cast(pl.UInt32) + 1))
+    rows = pl.concat([plain.select("line", "text", "frame"), frames.select("line", "text", "frame")])
+    return rows.sort("line", "frame").select("line", "text")
+
+
+def _mark_kept(frames: pl.DataFrame) -> pl.DataFrame:
+    """The frames that count, of all frames of redrawn lines."""
+    counter = pl.col("text").str.extract_groups(_COUNTER).struct
+    frames = frames.with_columns(
+        words=pl.col("text").str.replace_all(_NO_WORD, ""),
+        title=pl.col("text").str.extract(r"^(.*?)\s*[0-9]+%\|", 1).fill_null(""),
+        at=counter.field("1").cast(pl.Int64, strict=False),
+        of=counter.field("2").cast(pl.Int64, strict=False),
+        numbers=pl.col("text").str.extract(r"\|[^|\[]*\[[^,\]]*,[^,\]]*,(.*)\]", 1),
+    )
+    # Compared with the frame before of the same words: other output may stand between two states of one bar.
+    before = {name: pl.col(name).shift().over("words") for name in ("title", "at", "of", "numbers")}
+    new_bar = (pl.col("title") != before["title"]) | (pl.col("at") < before["at"]) | (pl.col("of") != before["of"])
+    frames = frames.with_columns(bar=new_bar.fill_null(False).cum_sum().over("words"))
+    last = (pl.col("bar") != pl.col("bar").shift(-1).over("words")).fill_null(True)
+    alone = pl.col("bar").max().over("words") == 0
+    changed = pl.col("numbers").is_not_null() & (pl.col("numbers") != before["numbers"]).fill_null(True)
+    return frames.filter(last | (alone & changed))

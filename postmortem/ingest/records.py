@@ -1,0 +1,116 @@
+"""Records (rows of a table, objects of a JSON file) to the frames of a ``Reading``.
+
+A record says where it stands in some columns (``axes``) and what was measured in the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from postmortem import names
+from postmortem.ingest import axes
+from postmortem.ingest.reading import POINTS, SETTINGS
+
+# A canonical fact that is repeated in every record with one value is a setting as well.
+_CONSTANT_FACTS = frozenset({
+    "epochs", "steps", "steps_per_epoch", "batch_size", "global_batch_size", "num_workers", "world_size", "grad_accum",
+    "n_train", "n_val", "seed", "patience",
+})
+_LONGEST_TEXT = 200  # a constant text longer than this is a dump, no setting
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records in file order.
+
+    Attributes:
+        values: A column a label, Float64 or String; null where a record lacks the label.
+        lines: Physical line of each record (UInt32), or a frame with the line of each value of ``values``.
+    """
+
+    values: pl.DataFrame
+    lines: pl.Series | pl.DataFrame
+
+    def line_of(self, label: str) -> pl.Series:
+        """The lines of one label's values."""
+        return self.lines if isinstance(self.lines, pl.Series) else self.lines[label]
+
+
+def points(records: Records) -> pl.DataFrame:
+    """The metric points of records as a frame of POINTS."""
+    values = records.values
+    at = axes.choose(values.columns)
+    step, epoch = axes.positions(values, at)
+    time, split = axes.time_of(values, at), axes.split_of(values, at)
+    # A column that gave no position (`time` as a duration) is a metric after all.
+    spent = [label for label, found in zip(at, (step, epoch, time, split), strict=True)
+             if label is not None and found.null_count() < len(found)]
+    measured = _numeric(values.select(pl.exclude(spent)))
+    if step.null_count() == epoch.null_count() == values.height and _one_row_an_epoch(measured):
+        epoch = pl.Series("epoch", range(values.height), dtype=pl.Float64)
+    record = pl.int_range(values.height, eager=True).alias("record")
+    return _long(pl.DataFrame([record, step, epoch, time, split]), measured, records)
+
+
+def _numeric(values: pl.DataFrame) -> pl.DataFrame:
+    """The columns that hold numbers, as Float64. A text column counts when some of its texts are numbers."""
+    columns = (values[label] if values[label].dtype == pl.Float64 else axes.number(values[label])
+               for label in values.columns)
+    return pl.DataFrame([column for column in columns if column.null_count() < len(column)])
+
+
+def _one_row_an_epoch(measured: pl.DataFrame) -> bool:
+    """Whether records without any axis are epochs: each carries a validation value beside the training value.
+
+    That is what Keras' ``History`` and hand-written histories look like; their index is the epoch, from 0.
+    """
+    full = [label for label in measured.columns if measured[label].null_count() <= 1]
+    parsed = [names.parse(label) for label in full]
+    trained = {name.metric for name in parsed if name.split in ("", "train")}
+    return any(name.split == "val" and name.metric in trained for name in parsed)
+
+
+def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.DataFrame:
+    """One row a value, in file order."""
+    labels = measured.columns
+    if not labels:
+        return pl.DataFrame(schema=dict(POINTS))
+    # Numbers as column names cannot collide with the axes, whatever a log calls its metrics.
+    measured.columns = [str(at) for at in range(len(labels))]
+    long = base.hstack(measured).unpivot(index=base.columns, variable_name="label", value_name="value")
+    named = pl.col("label").replace_strict(measured.columns, labels, return_dtype=pl.String)
+    last_batch = pl.when(named.is_in(_last_values(labels))).then(pl.lit(""))
+    lines = pl.concat([records.line_of(label) for label in labels])
+    return (long.with_columns(named, split=pl.coalesce("split", last_batch), line=lines)
+            .filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
+            .select(pl.col(name).cast(dtype) for name, dtype in POINTS.items()))
+
+
+def _last_values(labels: Sequence[str]) -> list[str]:
+    """Labels in which ``val`` means value: beside ``loss_avg``, ``loss_val`` is the last batch, not validation."""
+    return [label for label in labels if label.endswith("_val") and f"{label.removesuffix('val')}avg" in labels]
+
+
+def settings(records: Records) -> pl.DataFrame:
+    """What the records repeat without change: texts, and canonical facts. A frame of SETTINGS."""
+    rows = [(int(records.line_of(label)[0]), label, _shown(value))
+            for label in records.values.columns
+            if (value := _constant(label, records.values[label])) is not None]
+    return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+
+
+def _constant(label: str, column: pl.Series) -> object:
+    """The one value of a column that states a setting, or None."""
+    if len(column) < 2 or column[0] is None or column.n_unique() != 1:
+        return None
+    value = column[0]
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT and axes.number(column).null_count() else None
+    return value if names.fact_key(label) in _CONSTANT_FACTS else None
+
+
+def _shown(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,53 @@
+"""Several attempts, and several runs, in one record: where epochs or steps go back."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
+    """Marks where training began anew.
+
+    A label whose position goes back starts a new attempt. When it goes back to where it began, and the log does not
+    say that it resumed, it is a new run.
+
+    Args:
+        metrics: Rows in log order with ``line``, ``step``, ``epoch``, ``split`` and ``label``.
+        restarts: Lines at which the log says that it resumed.
+
+    Returns:
+        ``metrics`` with ``part`` (u32, 0-based run within the record) and ``attempt`` (u16, within the part).
+    """
+    rows = metrics.with_row_index("row")
+    rows = rows.with_columns(at=_place(rows))
+    series = ["split", "label"]
+    rows = rows.with_columns(before=pl.col("at").shift().over(series), was=pl.col("row").shift().over(series))
+    back = rows.filter(pl.col("at") < pl.col("before"))
+    begun = _first_places(rows, 0)
+    boundary, part, attempt = 0, 0, 0
+    marks = [(0, 0, 0)]
+    for row, was, line, at, split, label in back.select("row", "was", "line", "at", "split", "label").iter_rows():
+        if was < boundary:
+            continue  # the same restart, seen by another label
+        told = restarts.is_between(rows["line"][was], line).any()
+        if at <= begun.get((split, label), at) and not told:
+            part, attempt, begun = part + 1, 0, _first_places(rows, row)
+        else:
+            attempt += 1
+        boundary = row
+        marks.append((row, part, attempt))
+    starts = pl.DataFrame(marks, schema={"row": pl.UInt32(), "part": pl.UInt32(), "attempt": pl.UInt16()}, orient="row")
+    rows = rows.join_asof(starts.sort("row"), on="row", strategy="backward")
+    return rows.drop("row", "at", "before", "was")
+
+
+def _place(rows: pl.DataFrame) -> pl.Expr:
+    """What grows as training goes on: the step where every series has it, else the epoch."""
+    stepped = rows.select((pl.col("step").is_not_null() | pl.col("epoch").is_null()).all()).item()
+    return pl.col("step").cast(pl.Float64) if stepped else pl.coalesce(pl.col("epoch"), pl.lit(None, pl.Float64))
+
+
+def _first_places(rows: pl.DataFrame, start: int) -> dict[tuple[str | None, str], float]:
+    """The first position of each series from a row on."""
+    firsts = rows.slice(start).filter(pl.col("at").is_not_null()).group_by("split", "label").agg(pl.col("at").first())
+    return {(split, label): at for split, label, at in firsts.iter_rows()}

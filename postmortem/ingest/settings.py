@@ -1,0 +1,131 @@
+"""Configuration as text logs print it, and as files beside the log hold it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from postmortem import names, schema
+from postmortem.errors import Problem
+from postmortem.ingest.opening import read_content
+from postmortem.ingest.reading import SETTINGS, Reading
+
+MAX_SETTINGS = 5000
+"""Most settings kept of one file."""
+
+MAX_CONFIG = 2_000_000
+"""Largest configuration file read, in bytes."""
+
+MAX_DEPTH = 20
+"""Deepest nesting of a configuration that is followed."""
+
+FEW = 3
+"""Settings every training has, from which a text without measurements is taken for a training log."""
+
+_PAIR = (r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]{0,48}?)\s*(?::|=|\.{3,})\s*"
+         r"(['\"]?[^\s'\"][^\n]{0,160}?)[\s,;]*$")
+_NAMESPACE = re.compile(r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace|TrainingArguments|HParams)\((?P<inside>.*)\)")
+_ASSIGNED = re.compile(r"([A-Za-z_][\w.]*)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|\([^)]*\)|[^,\s()]+)")
+_DICT = re.compile(r"['\"]([A-Za-z_][\w./ -]*)['\"]\s*:\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,{}\[\]]+)")
+_FLAG = re.compile(r"(?<!\S)--([A-Za-z][\w-]*)(?:[= ](?!--)('[^']*'|\"[^\"]*\"|[^\s'\"]+))?")
+_LEVEL = r"^[\s\[\](|:,-]*(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
+
+
+def find(stamped: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """The settings printed in a text.
+
+    Args:
+        stamped: Lines with ``body``; see ``clock.stamp``.
+        points: Measurements found in the same text; their lines state no settings.
+
+    Returns:
+        Frame of SETTINGS in file order. Pairs printed before the first measurement are settings whatever their name;
+        later ones only when the key is one every training has (``batch_size``, ``lr``).
+    """
+    first = points["line"].min() if points.height else None
+    rest = stamped.filter(~pl.col("line").is_in(points["line"].unique().implode()))
+    body = pl.col("body").str.replace(_LEVEL, "")
+    rest = rest.select("line", body=body).filter(pl.col("body").str.len_bytes() < 60_000)
+    found = pl.concat([_pairs(rest, first), _dumps(rest)]).sort("line", maintain_order=True)
+    return found.unique(["key", "value"], keep="first", maintain_order=True).head(MAX_SETTINGS)
+
+
+def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
+    """Lines that are one ``key: value`` (or ``key = value``) and nothing else."""
+    rows = lines.filter(pl.col("body").str.len_bytes() < 240).with_columns(
+        pair=pl.col("body").str.extract_groups(_PAIR)).select(
+        "line", key=pl.col("pair").struct.field("1").str.strip_chars(), value=pl.col("pair").struct.field("2")).drop_nulls()
+    canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
+    plain = ~pl.col("value").str.contains(r"[({]$|^[{(\[]|://") & (pl.col("key").str.count_matches(" ") <= 4)
+    rows = rows.filter(plain).with_columns(canonical=canonical)
+    if first is None and rows["canonical"].sum() < FEW:
+        return pl.DataFrame(schema=dict(SETTINGS))
+    # Later on "patience: 4/5" is a counter, and "lr" on its own line a measurement nobody asked for.
+    late = pl.col("canonical") & ~pl.col("value").str.contains(r"[0-9]\s*/\s*[0-9]")
+    rows = rows.filter(pl.lit(first is None) | (pl.col("line") < pl.lit(first or 0)) | late).drop("canonical")
+    return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(dict(SETTINGS))
+
+
+_CANONICAL = frozenset(schema.FACT_KEYS)
+
+
+def _dumps(lines: pl.DataFrame) -> pl.DataFrame:
+    """``Namespace(lr=0.1, ...)``, ``{'lr': 0.1, ...}`` of many keys, and ``python train.py --lr 0.1``."""
+    pattern = r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
+    rows: list[dict[str, object]] = []
+    for line, body in lines.filter(pl.col("body").str.contains(pattern)).head(50).iter_rows():
+        rows += [{"line": line, "key": key, "value": value} for key, value in _assigned(body)]
+    return pl.DataFrame(rows, schema=dict(SETTINGS))
+
+
+def _assigned(body: str) -> list[tuple[str, str]]:
+    namespace = _NAMESPACE.search(body)
+    if namespace:
+        return [(key, value.strip("'\"")) for key, value in _ASSIGNED.findall(namespace["inside"])]
+    return [(key, value.strip("'\"") or "true") for key, value in _FLAG.findall(body)]
+
+
+def read_config(path: Path, shown: str) -> Reading:
+    """Reads a YAML or JSON configuration file as settings, nested keys joined with dots.
+
+    Only plain data is accepted: no tags, no anchors, no file larger than ``MAX_CONFIG`` bytes.
+    """
+    content = read_content(path, shown)
+    if len(content.data) > MAX_CONFIG:
+        return Reading(shown, "config", problems=(Problem(f"larger than {MAX_CONFIG:,} bytes; not read", shown),))
+    try:
+        root = yaml.compose(content.data.decode("utf-8", "replace"), Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        return Reading(shown, "config", problems=(Problem("not readable as YAML or JSON", shown, line), *content.problems))
+    rows = list(_flattened(root, "", 0))[:MAX_SETTINGS] if root is not None else []
+    count = content.data.count(b"\n") + (not content.data.endswith(b"\n"))
+    told = pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    return Reading(shown, "config", settings=told, understood=count, lines=count, problems=content.problems)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe, and without aliases: a small file must not unfold into a large one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)  # type: ignore[no-any-return]
+
+
+def _flattened(node: yaml.Node, key: str, depth: int) -> Iterator[tuple[int, str, str]]:
+    """Line, dotted key and text of every scalar; lists of scalars as one text."""
+    if isinstance(node, yaml.MappingNode) and depth < MAX_DEPTH:
+        for name, value in node.value:
+            # W&B writes each setting as {desc: ..., value: ...}.
+            inner = "" if getattr(name, "value", "") == "value" and key else f".{name.value}" if key else str(name.value)
+            yield from _flattened(value, key + inner, depth + 1)
+    elif isinstance(node, yaml.ScalarNode):
+        yield node.start_mark.line + 1, key, str(node.value)
+    elif isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        yield node.start_mark.line + 1, key, "[" + ", ".join(str(item.value) for item in node.value) + "]"

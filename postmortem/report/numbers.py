@@ -1,0 +1,99 @@
+"""Numbers and series as a person reads them: the digits that matter, and a curve in a few characters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from postmortem.model import Position
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_NOT_FINITE = "×"
+_LOG_SCALE_FROM = 50.0  # largest over smallest; beyond it a linear curve is a corner
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number with at most ``digits`` significant digits; whole numbers in full, with thousands separators.
+
+    Below 1e-4 and from 1e15 on in scientific notation; NaN and infinities as ``NaN``, ``inf``, ``-inf``.
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+    if 10_000 <= abs(value) < 1e15:
+        return f"{value:,.{max(digits - len(str(int(abs(value)))), 0)}f}"
+    return f"{value:.{digits}g}"
+
+
+def numbers(values: Sequence[float], least: int = 4, most: int = 9) -> list[str]:
+    """Numbers shown side by side: no more digits than it takes to tell different ones apart."""
+    for digits in range(least, most + 1):
+        shown = [number(value, digits) for value in values]
+        if len(set(shown)) >= len(set(map(repr, values))):
+            break
+    return shown
+
+
+def place(step: int | None, epoch: float | None) -> str:
+    """``epoch 3``, ``step 1200``, or both; empty when the log has neither."""
+    parts = [f"epoch {number(epoch, 4)}"] if epoch is not None else []
+    return ", ".join([*parts, *([f"step {number(step)}"] if step is not None else [])])
+
+
+def position(at: Position) -> str:
+    """A position as ``place`` shows it, or the time when the log has neither step nor epoch."""
+    clock = at.time.strftime("%Y-%m-%d %H:%M:%S") if at.time else ""
+    return place(at.step, at.epoch) or clock
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that says 100 % only for all of it and 0 % only for nothing."""
+    percent = 100 * part / whole if whole else 100.0
+    if 0 < part < whole:
+        percent = min(max(percent, 0.1), 99.9)
+    return f"{percent:.1f} %" if percent % 1 else f"{percent:.0f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``, ``1,204 lines``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A curve of at most ``width`` block characters; a stretch with a value that is not finite shows ``×``.
+
+    Series longer than ``width`` are averaged in equal stretches. 
+    """
+    scale = math.log if is_log(values) else float
+    heights = [
+        _stretch([scale(v) if math.isfinite(v) else v for v in part]) for part in _split(values, width)
+    ]
+    finite = [height for height in heights if height is not None]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    return "".join(_block(height, low, high) for height in heights)
+
+
+def is_log(values: Sequence[float]) -> bool:
+    """Whether this series is drawn on a log scale: all positive, and spanning more than a factor of 50."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) > _LOG_SCALE_FROM * min(finite)
+
+
+def _split(values: Sequence[float], width: int) -> list[Sequence[float]]:
+    count = min(len(values), max(width, 1))
+    return [values[len(values) * i // count : len(values) * (i + 1) // count] for i in range(count)]
+
+
+def _stretch(part: Sequence[float]) -> float | None:
+    return sum(part) / len(part) if all(map(math.isfinite, part)) else None
+
+
+def _block(height: float | None, low: float, high: float) -> str:
+    if height is None:
+        return _NOT_FINITE
+    if high == low:
+        return _BLOCKS[len(_BLOCKS) // 2 - 1]  # a flat series runs along the middle
+    return _BLOCKS[min(int((height - low) / (high - low) * len(_BLOCKS)), len(_BLOCKS) - 1)]

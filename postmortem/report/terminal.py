@@ -1,0 +1,125 @@
+"""The report for a terminal or a pipe: an overview of the runs, then each run that has something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from postmortem.errors import Problem
+from postmortem.model import Report, RunReport, Source
+from postmortem.report.coverage import coverage, not_applicable
+from postmortem.report.curves import Curves
+from postmortem.report.findings import STYLE, findings
+from postmortem.report.numbers import plural
+from postmortem.report.page import prose, to_text
+from postmortem.report.text import clean, clean_block
+
+_SOURCES = 6
+_PROBLEMS = 20
+
+
+def render(report: Report, width: int = 100, color: bool = False) -> str:
+    """The report as text.
+
+    ``width`` is taken between 40 and 140 columns. Text from logs is cleaned with and without ``color``.
+    """
+    return to_text(_parts(report), width, color)
+
+
+def _parts(report: Report) -> Iterable[RenderableType]:
+    single = len(report.runs) == 1
+    if not report.runs:
+        yield Text("No training run was found.\n", style="bold")
+    elif not single:
+        yield _overview(report.runs)
+    if report.across_runs:
+        yield _heading("across runs")
+        yield from findings(report.across_runs)
+    for run in report.runs:
+        if single or run.findings:
+            yield from _run(run, alone=single)
+    if not single and report.runs:
+        yield _heading("all runs")
+        yield Padding(not_applicable(report.runs), (0, 0, 1, 0))
+    yield from _problems(report.problems)
+    yield Text(
+        f"{plural(len(report.runs), 'run')}, {plural(report.rules, 'rule')}, {report.seconds:.1f} s",
+        style="dim",
+    )
+
+
+def _heading(title: str) -> RenderableType:
+    return Rule(Text(clean(title, 100), style="bold"), align="left", style="dim")
+
+
+def _overview(runs: Sequence[RunReport]) -> RenderableType:
+    sick = sum(1 for run in runs if run.findings)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for run in runs:
+        table.add_row(Text(clean(run.run.name, 100)), _verdict(run), _ids(run))
+    head = Text(f"{plural(len(runs), 'run')}: {sick} with findings, {len(runs) - sick} without", style="bold")
+    return Padding(Group(head, Text(), table), (0, 0, 1, 0))
+
+
+def _verdict(run: RunReport) -> Text:
+    if run.findings:
+        worst = max((finding.severity for finding in run.findings), key=lambda severity: severity.rank)
+        return Text(str(worst), style=STYLE[worst])
+    return Text("clear", style="green") if run.clear else Text("not judged", style="dim")
+
+
+def _ids(run: RunReport) -> Text:
+    if not run.findings:
+        return Text(f"{len(run.clear)} clear, {len(run.not_applicable)} not applicable", style="dim")
+    ordered = sorted(run.findings, key=lambda finding: -finding.severity.rank)
+    counted: dict[str, Text] = {}
+    for finding in ordered:
+        counted.setdefault(
+            finding.id, Text(clean(finding.id), style=STYLE[finding.severity].removeprefix("bold "))
+        )
+    return Text(", ").join(counted.values())
+
+
+def _run(report: RunReport, alone: bool) -> Iterable[RenderableType]:
+    yield _heading(report.run.name)
+    yield prose(
+        Text(clean(report.headline), style="bold" if report.findings or not report.clear else "bold green")
+    )
+    yield _sources(report)
+    yield Text()
+    if report.curves:
+        yield Padding(Curves(report.curves), (0, 0, 1, 2))
+    yield from findings(report.findings)
+    yield Padding(coverage(report, with_not_applicable=alone), (0, 0, 1, 0))
+
+
+def _sources(report: RunReport) -> RenderableType:
+    sources = report.run.sources
+    texts = [_source(source) for source in sources[:_SOURCES]]
+    if len(sources) > _SOURCES:
+        texts.append(f"and {len(sources) - _SOURCES} more files")
+    return Text("\n".join(texts), style="dim")
+
+
+def _source(source: Source) -> str:
+    copies = f", also as {', '.join(clean(copy, 200) for copy in source.copies)}" if source.copies else ""
+    return f"{clean(source.path, 200)} ({clean(source.format)}, {plural(source.lines, 'line')}{copies})"
+
+
+def _problems(problems: Sequence[Problem]) -> Iterable[RenderableType]:
+    if not problems:
+        return
+    yield _heading("problems")
+    for problem in problems[:_PROBLEMS]:
+        yield Text(clean_block(problem.render()))
+    if len(problems) > _PROBLEMS:
+        yield Text(f"and {len(problems) - _PROBLEMS} more in --json", style="dim")
+    yield Text()

@@ -1,0 +1,184 @@
+"""Judges what ``postmortem.ingest`` makes of the published logs in the shared corpus, against its manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from postmortem import names
+from postmortem.ingest import read
+from postmortem.ingest.pack import load_packs
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+COVERED = Path(__file__).with_name("corpus_covered.txt")
+
+# Formats of trackers and event files: read by readers of their own, or said to be unread.
+BINARY = frozenset({"aim-repo", "mlflow-filestore", "tensorboard-tfevents", "tfevents", "wandb-run"})
+
+# Names the manifest's own parsers made up, and the label that is in the file.
+ALIASES = {
+    ("two-column-losses", "col1"): "value",
+    ("nanogpt-stdout", "time_ms"): "time",
+    ("fb-log-jsonl", "coco_AP"): "test_coco_eval_bbox[0]",
+}
+
+# Counters that say where a record stands: an axis with us, a metric in the manifest.
+_AXES = frozenset({"step", "epoch", "iter", "iteration", "timestamp", "time", "date"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one sample: ``read``, ``partly``, ``unread`` or ``crashed``, and why not more."""
+
+    format: str
+    file: str
+    status: str
+    agreed: int = 0
+    expected: int = 0
+    faults: tuple[str, ...] = field(default=())
+
+
+@lru_cache(maxsize=1)
+def samples() -> tuple[dict[str, Any], ...]:
+    """The lines of the manifest; empty where the corpus is not present."""
+    manifest = CORPUS / "manifest.jsonl"
+    if not manifest.is_file():
+        return ()
+    return tuple(json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip())
+
+
+def covered() -> frozenset[str]:
+    """The formats of which every sample is read in full."""
+    return frozenset(line.strip() for line in COVERED.read_text("utf-8").splitlines() if line.strip())
+
+
+@lru_cache(maxsize=1)
+def packs() -> Any:
+    """The shipped packs, loaded once."""
+    return load_packs()
+
+
+@lru_cache(maxsize=512)
+def judge(file: str) -> Verdict:
+    """Reads one sample and compares it with the manifest."""
+    sample = next(each for each in samples() if each["file"] == file)
+    try:
+        logs = read([CORPUS / file], packs=packs())
+    except Exception as wrong:
+        return Verdict(sample["format"], file, "crashed", faults=(f"{type(wrong).__name__}: {wrong}"[:200],))
+    frames = [run.metrics for run in logs.runs]
+    metrics = pl.concat(frames) if frames else pl.DataFrame(schema={"label": pl.String})
+    return _compared(sample, metrics)
+
+
+def _compared(sample: dict[str, Any], metrics: pl.DataFrame) -> Verdict:
+    expected = sample["expected"]
+    wanted = expected.get("metrics") or []
+    if not wanted or not expected.get("n_rows_hint"):
+        faults = tuple(sorted(set(metrics["label"])))[:8]
+        status = "partly" if metrics.height else "read"
+        return Verdict(sample["format"], sample["file"], status, faults=tuple(f"invented {label}" for label in faults))
+    faults = []
+    agreed = 0
+    for name in wanted:
+        wrong = list(_faults_of(name, sample, metrics))
+        agreed += not wrong
+        faults += wrong
+    faults += list(_best_faults(sample, metrics))
+    status = "read" if not faults else "partly" if agreed else "unread"
+    return Verdict(sample["format"], sample["file"], status, agreed, len(wanted), tuple(faults))
+
+
+def _faults_of(name: str, sample: dict[str, Any], metrics: pl.DataFrame) -> Iterator[str]:
+    expected = sample["expected"]
+    rows = max(_candidates(name, sample["format"], metrics), key=lambda found: _score(name, expected, found),
+               default=None)
+    if rows is None:
+        if name.rpartition("/")[2].lower() not in _AXES and not _is_axis(name):
+            yield f"{name}: missing"
+        return
+    count = (expected.get("points") or {}).get(name)
+    if count is not None and count != rows.height:
+        yield f"{name}: {rows.height} points, not {count}"
+    for which, at in (("first", 0), ("final", -1)):
+        value = (expected.get(which) or {}).get(name)
+        if value is not None and not same(rows["value"][at], value):
+            yield f"{name}: {which} is {rows['value'][at]!r}, not {value!r}"
+
+
+def _is_axis(name: str) -> bool:
+    from postmortem.ingest import axes
+
+    return axes.is_position(name) or axes.choose([name]).time is not None
+
+
+def _score(name: str, expected: dict[str, Any], rows: pl.DataFrame) -> int:
+    """How much of what the manifest says of a metric a candidate series has."""
+    count = (expected.get("points") or {}).get(name)
+    final, first = ((expected.get(which) or {}).get(name) for which in ("final", "first"))
+    return (2 * (count == rows.height) + 3 * (final is not None and same(rows["value"][-1], final))
+            + 2 * (first is not None and same(rows["value"][0], first)))
+
+
+def _candidates(name: str, format_: str, metrics: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Series that the manifest's name can mean: by label, by split and label, or by meaning."""
+    if not metrics.height:
+        return
+    name = ALIASES.get((format_, name), name)
+    labelled = metrics.with_columns(
+        plain=pl.col("label").map_elements(_plain, pl.String),
+        full=(pl.col("split") + "_" + pl.col("label")).map_elements(_plain, pl.String),
+        meant=(pl.col("split") + "_" + pl.col("metric")).map_elements(_plain, pl.String))
+    parsed = names.parse(name)
+    for rule in (pl.col("label") == name, pl.col("plain") == _plain(name), pl.col("full") == _plain(name),
+                 pl.col("meant") == _plain(name),
+                 (pl.col("split") == parsed.split) & (pl.col("metric") == parsed.metric)):
+        found = labelled.filter(rule)
+        if found.height:
+            yield found
+            for _, series in found.group_by("split", "label", maintain_order=True):
+                yield series
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def same(got: float, want: Any) -> bool:
+    """Whether two numbers agree to what a float of the manifest can say."""
+    want = float(want) if isinstance(want, (int, float, str)) else math.nan
+    return math.isclose(got, want, rel_tol=1e-9) or (math.isnan(got) and math.isnan(want)) or got == want
+
+
+def _best_faults(sample: dict[str, Any], metrics: pl.DataFrame) -> Iterator[str]:
+    best = sample["expected"].get("best")
+    if not best or not isinstance(best.get("value"), (int, float)):
+        return
+    down = (best.get("mode") or best.get("direction")) == "min"
+    options = []
+    for rows in _candidates(best["metric"], sample["format"], metrics):
+        finite = rows.filter(pl.col("value").is_finite())
+        if finite.height:
+            value = finite["value"].min() if down else finite["value"].max()
+            at = finite.filter(pl.col("value") == value).row(0, named=True)
+            options.append((value, at))
+    if not options:
+        if not _is_axis(best["metric"]):
+            yield f"best {best['metric']}: missing"
+        return
+    hits = [at for value, at in options if same(value, best["value"])]
+    if not hits:
+        yield f"best {best['metric']}: {options[0][0]!r}, not {best['value']!r}"
+        return
+    for axis in ("step", "epoch"):
+        want = best.get("at", {}).get(axis)
+        if want is not None and not any(hit[axis] is not None and same(hit[axis], want) for hit in hits):
+            yield f"best {best['metric']} at {axis} {hits[0][axis]}, not {want}"
