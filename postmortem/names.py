@@ -163,7 +163,7 @@ def _words(label: str) -> list[str]:
     """Lower-case words of a label; "/" stays a word of its own because hierarchies carry meaning."""
     text = _CAMEL.sub(r"\1_\2", label.strip().replace("'s", "")).lower()
     text = _EXPONENT.sub(r"\1~\2", text)  # the hyphen of 1e-05 is no separator
-    words = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z])", text)
+    words = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z\s_]|$)", text)
     return [word.replace("~", "-") for word in words if word]
 
 

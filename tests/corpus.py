@@ -75,17 +75,22 @@ def judge(file: str) -> Verdict:
     except Exception as wrong:
         return Verdict(sample["format"], file, "crashed", faults=(f"{type(wrong).__name__}: {wrong}"[:200],))
     frames = [run.metrics for run in logs.runs]
-    metrics = pl.concat(frames) if frames else pl.DataFrame(schema={"label": pl.String})
-    return _compared(sample, metrics)
+    series: Series = {}
+    if frames:
+        rows = pl.concat(frames).with_row_index("row")
+        series = dict(rows.partition_by("split", "label", "metric", as_dict=True))
+    return _compared(sample, series)
 
 
-def _compared(sample: dict[str, Any], metrics: pl.DataFrame) -> Verdict:
+Series = dict[tuple[Any, ...], pl.DataFrame]  # by split, label and canonical metric
+
+
+def _compared(sample: dict[str, Any], metrics: Series) -> Verdict:
     expected = sample["expected"]
     wanted = expected.get("metrics") or []
     if not wanted or not expected.get("n_rows_hint"):
-        faults = tuple(sorted(set(metrics["label"])))[:8]
-        status = "partly" if metrics.height else "read"
-        return Verdict(sample["format"], sample["file"], status, faults=tuple(f"invented {label}" for label in faults))
+        faults = tuple(f"invented {label}" for _, label, _ in metrics)
+        return Verdict(sample["format"], sample["file"], "partly" if faults else "read", faults=faults)
     faults = []
     agreed = 0
     for name in wanted:
@@ -97,7 +102,7 @@ def _compared(sample: dict[str, Any], metrics: pl.DataFrame) -> Verdict:
     return Verdict(sample["format"], sample["file"], status, agreed, len(wanted), tuple(faults))
 
 
-def _faults_of(name: str, sample: dict[str, Any], metrics: pl.DataFrame) -> Iterator[str]:
+def _faults_of(name: str, sample: dict[str, Any], metrics: Series) -> Iterator[str]:
     expected = sample["expected"]
     rows = max(_candidates(name, sample["format"], metrics), key=lambda found: _score(name, expected, found),
                default=None)
@@ -128,24 +133,19 @@ def _score(name: str, expected: dict[str, Any], rows: pl.DataFrame) -> int:
             + 2 * (first is not None and same(rows["value"][0], first)))
 
 
-def _candidates(name: str, format_: str, metrics: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _candidates(name: str, format_: str, metrics: Series) -> Iterator[pl.DataFrame]:
     """Series that the manifest's name can mean: by label, by split and label, or by meaning."""
-    if not metrics.height:
-        return
     name = ALIASES.get((format_, name), name)
-    labelled = metrics.with_columns(
-        plain=pl.col("label").map_elements(_plain, pl.String),
-        full=(pl.col("split") + "_" + pl.col("label")).map_elements(_plain, pl.String),
-        meant=(pl.col("split") + "_" + pl.col("metric")).map_elements(_plain, pl.String))
     parsed = names.parse(name)
-    for rule in (pl.col("label") == name, pl.col("plain") == _plain(name), pl.col("full") == _plain(name),
-                 pl.col("meant") == _plain(name),
-                 (pl.col("split") == parsed.split) & (pl.col("metric") == parsed.metric)):
-        found = labelled.filter(rule)
-        if found.height:
-            yield found
-            for _, series in found.group_by("split", "label", maintain_order=True):
-                yield series
+    for rule in (lambda split, label, metric: label == name,
+                 lambda split, label, metric: _plain(label) == _plain(name),
+                 lambda split, label, metric: _plain(f"{split}_{label}") == _plain(name),
+                 lambda split, label, metric: _plain(f"{split}_{metric}") == _plain(name),
+                 lambda split, label, metric: (split, metric) == parsed):
+        found = [frame for key, frame in metrics.items() if rule(*key)]
+        if found:
+            yield pl.concat(found).sort("row")
+            yield from found
 
 
 def _plain(text: str) -> str:
@@ -158,7 +158,7 @@ def same(got: float, want: Any) -> bool:
     return math.isclose(got, want, rel_tol=1e-9) or (math.isnan(got) and math.isnan(want)) or got == want
 
 
-def _best_faults(sample: dict[str, Any], metrics: pl.DataFrame) -> Iterator[str]:
+def _best_faults(sample: dict[str, Any], metrics: Series) -> Iterator[str]:
     best = sample["expected"].get("best")
     if not best or not isinstance(best.get("value"), (int, float)):
         return

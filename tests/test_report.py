@@ -10,7 +10,7 @@ from made_reports import LOG, NO_GRADIENTS, curve, finding, judged, report, run
 
 from postmortem.errors import Problem
 from postmortem.model import Cause, Evidence, NotApplicable, Severity
-from postmortem.report.numbers import number, numbers, share, sparkline
+from postmortem.report.numbers import duration, number, numbers, printed, share, sparkline
 from postmortem.report.terminal import render
 from postmortem.report.text import clean, clean_block, fit
 
@@ -42,6 +42,27 @@ class TestNumbers:
     def test_as_many_digits_as_needed(self, value: float, shown: str) -> None:
         """A number is shown with the digits it carries, at most six significant ones."""
         assert number(value) == shown
+
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            (0.0818, "0.0818"),
+            (0.0000159, "1.59e-05"),
+            (12.34567, "12.34567"),
+            (0.9270304568527919, "0.92703"),
+        ],
+    )
+    def test_evidence_as_printed(self, value: float, shown: str) -> None:
+        """What a log printed with up to seven digits is shown digit by digit; longer numbers are rounded."""
+        assert printed(value) == shown
+
+    @pytest.mark.parametrize(
+        ("seconds", "shown"),
+        [(0.25, "0.25 s"), (59.9, "59.9 s"), (60, "1 min"), (4830, "1 h 20 min"), (363_600, "4 d 5 h")],
+    )
+    def test_durations(self, seconds: float, shown: str) -> None:
+        """A length of time is shown in its two largest units."""
+        assert duration(seconds) == shown
 
     @given(st.floats())
     def test_never_long(self, value: float) -> None:
@@ -163,7 +184,7 @@ class TestReport:
         text = render(report())
 
         assert re.search(
-            r"not applicable \(1\) +exploding-gradient: no gradient norm is logged → the global", text
+            r"not applicable \(1\)\s+exploding-gradient: no gradient norm is logged → log the global", text
         )
         assert re.search(r"clear \(1\) +nan-loss", text)
 
@@ -182,7 +203,7 @@ class TestReport:
 
         text = render(report(judged(findings=found)))
 
-        assert text.index("of c") < text.index("of b") < text.index("of a")
+        assert text.index("title of c") < text.index("title of b") < text.index("title of a")
 
     def test_folded_findings_take_one_line(self) -> None:
         """A finding that follows from another is one line under it, without its own evidence."""
@@ -223,8 +244,8 @@ class TestReport:
         """Below 95 % read, the commonest unread shapes are named with a line to look at."""
         badly, well = (render(report(judged(run(unread=[("foo 0", count)])))) for count in (50, 1))
 
-        assert "50 lines like foo 0" in badly
-        assert f"{LOG}:1" in badly
+        assert "50 × foo 0" in badly
+        assert "train.log:1" in badly
         assert "foo 0" not in well
 
     def test_runs_are_compared_before_details(self) -> None:

@@ -17,6 +17,7 @@ from postmortem.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from postmortem.model import Report
+    from postmortem.names import Direction
 
 _EPILOG = """\b
 Examples:
@@ -30,14 +31,15 @@ Exit codes: 0 nothing at or above --fail-on, 1 something, 2 wrong usage,
 unreadable input, or nothing that could be judged."""
 
 
-def _directions(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    pairs = [text.rpartition(":") for text in given]
-    for (name, _sign, direction), text in zip(pairs, given, strict=True):
+def _directions(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, Direction]:
+    directions: dict[str, Direction] = {}
+    for text in given:
+        name, _sign, direction = text.rpartition(":")
         if not name or direction not in ("min", "max"):
-            raise click.BadParameter(
-                f"{text!r} is not NAME:max or NAME:min; write for example --metric sharpe:max"
-            )
-    return {name: direction for name, _, direction in pairs}
+            hint = "write for example --metric sharpe:max"
+            raise click.BadParameter(f"{text!r} is neither NAME:max nor NAME:min; {hint}")
+        directions[name] = "min" if direction == "min" else "max"
+    return directions
 
 
 @click.command(epilog=_EPILOG)
@@ -87,7 +89,7 @@ def analyze(
     as_json: bool,
     fail_on: str,
     rules: tuple[Path, ...],
-    directions: Mapping[str, str],
+    directions: Mapping[str, Direction],
     settings: Mapping[str, str],
     config: Path | None,
     wanted: tuple[str, ...],

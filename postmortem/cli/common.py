@@ -146,10 +146,10 @@ class Progress:
         self._on = sys.stderr.isatty()
         self._drawn = False
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows ``what done/total``; cheap enough for every file."""
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Shows how much is done and what comes now; cheap enough for every file."""
         if self._on and time.monotonic() - self._start > _PATIENCE:
-            line = shown(f"{what} {done}/{total}", sys.stderr.encoding)
+            line = shown(f"{done}/{total} {what}", sys.stderr.encoding)
             click.echo(f"\r\x1b[2K{line[: width_of_output(None) - 1]}", err=True, nl=False)
             self._drawn = True
 

@@ -48,7 +48,7 @@ def export(paths: tuple[Path, ...], output: Path, name: str, settings: Mapping[s
 
     write = writer_for(output)
     with closing(common.Progress()) as progress:
-        logs = load(paths, settings=settings, progress=lambda done, total, name: progress(name, done, total))
+        logs = load(paths, settings=settings, progress=progress)
     for problem in logs.problems:
         common.complain(problem.render())
     if not logs.runs:

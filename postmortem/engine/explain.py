@@ -17,7 +17,7 @@ def explain(node: Node, scope: Scope, point: int | None, spans: int) -> str:
         point: Index of the point to explain, for conditions at points.
         spans: Number of separate stretches the condition held for.
     """
-    parts = [_comparison(part, scope, node, point) for part in _comparisons(node)]
+    parts = [_comparison(part, scope, node, point) for part in _comparisons(node) if _held(part, scope, node, point)]
     held = f" ({spans} stretches)" if spans > 1 else ""
     return "; ".join(parts) + held
 
@@ -28,6 +28,14 @@ def _comparisons(node: Node) -> Iterator[syntax.Compare]:
     elif isinstance(node, syntax.Logic | syntax.Negation):
         for child in node.children():
             yield from _comparisons(child)
+
+
+def _held(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) -> bool:
+    """Whether a comparison is true there; of two alternatives only the one that held is a reason."""
+    value = scope.evaluate_at(node, whole)
+    if isinstance(value, Series):
+        return point is not None and point < len(value) and value.value[point] == 1.0
+    return isinstance(value, Scalar) and value.value == 1.0
 
 
 def _comparison(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from postmortem.ingest import clock, events, json_reader, keyvalue, regex_reader, settings, table_reader
+from postmortem.ingest import events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
 from postmortem.ingest.lines import Text, clip, read_lines, sample
 from postmortem.ingest.pack import FormatPack
 from postmortem.ingest.reading import LINES, NOTES, Reading
@@ -17,7 +17,7 @@ from postmortem.ingest.reading import LINES, NOTES, Reading
 _CERTAIN = 0.5
 """Share of the sample from which a structured reader is taken at its word."""
 
-_ENOUGH = 0.5
+_ENOUGH = 0.75
 """A pack is preferred when it reads at least this part of the lines the generic text reader does."""
 
 
@@ -82,7 +82,7 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
     """A pack's reading, completed by the events and settings that all text logs print alike."""
     lines, problems = clip(text.lines, source)
     reading = regex_reader.read(lines, pack, source)
-    rest = clock.stamp(lines, sample(lines)).join(reading.unread.select("line").unique(), on="line", how="semi")
+    rest = shapes.messages(lines).only(reading.unread["line"].unique())
     happened = events.find(rest, source)
     places = reading.points.select("line", "epoch", "step").sort("line")
     notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(dict(NOTES))

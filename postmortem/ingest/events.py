@@ -6,6 +6,7 @@ import polars as pl
 
 from postmortem.ingest import clock
 from postmortem.ingest.reading import NOTES
+from postmortem.ingest.shapes import Messages
 
 MAX_WARNINGS = 1000
 """Most warning lines kept of one file."""
@@ -18,7 +19,7 @@ _EXCEPTION = (r"^(?:\W{0,4}(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
 _KINDS: tuple[tuple[str, str], ...] = (
     ("oom", r"(?i)\bout of memory\b|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|\boom[- ]kill|Cannot allocate memory"
             r"|std::bad_alloc|RESOURCE_EXHAUSTED|\bMemoryError\b|DefaultCPUAllocator: can't allocate"),
-    ("killed", r"(?i)^\W*killed\W*$|\bSIGKILL\b|\bSIGTERM\b|KeyboardInterrupt|exitcode\W+-(?:9|15)\b|Signals\.SIG(?:KILL|TERM|INT)"
+    ("killed", r"(?i)^\W*killed\W*$|\bSIGKILL\b|\bSIGTERM\b|KeyboardInterrupt|exitcode\W+-(?:9|15|0{1,2})\b|Signals\.SIG(?:KILL|TERM|INT)"
                r"|slurmstepd: error: .*CANCELLED|DUE TO TIME LIMIT|DUE TO PREEMPTION|\bkilled by (?:signal|the)|received SIG(?:TERM|INT)"
                r"|^.{0,40}\bSegmentation fault\b"),
     ("nan-warning", r"(?i)\b(?:loss|gradient|grad|grad_norm|activation|output|value|weights?|parameters?|metric)s?\b[^.\n=:]{0,40}"
@@ -47,19 +48,20 @@ _HINTS = ["memory", "oom", "alloc", "exhaust", "kill", "sig", "interrupt", "exit
           "written", "snapshot", "train", "complet", "finish", "done", "optimi", "fit", "warn", "overflow", "skipping"]
 
 
-def find(stamped: pl.DataFrame, source: str) -> pl.DataFrame:
+def find(told: Messages, source: str) -> pl.DataFrame:
     """The events of a text.
 
     Args:
-        stamped: Lines with ``stamp`` and ``body``; see ``clock.stamp``.
+        told: Its messages.
         source: Name of the file, which may tell the year.
 
     Returns:
         ``line``, ``time``, ``kind`` and ``text``, in file order. A traceback is one event, at the line of its exception.
     """
-    inside, raised = _tracebacks(stamped)
-    rest = stamped.filter(~pl.col("line").is_in(inside.implode()) & (pl.col("body").str.len_bytes() < 4000))
-    hits = rest.filter(pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True))
+    inside, raised = _tracebacks(told)
+    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (pl.col("body").str.len_bytes() < 4000)
+    likely = Messages(told.lines, told.masks.with_columns(kind=pl.when(hinted).then(_kind("body"))))
+    hits = likely.having(pl.col("kind").is_not_null()).filter(~pl.col("line").is_in(inside.implode()))
     found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
     moments = clock.times(found["stamp"], source)
@@ -87,9 +89,11 @@ def _limited(found: pl.DataFrame) -> pl.DataFrame:
     return kept.filter(~(pl.col("kind") == "warning") | ((pl.col("kind") == "warning").cum_sum() <= MAX_WARNINGS))
 
 
-def _tracebacks(stamped: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
     """The lines inside tracebacks, and one row for the exception that ends each."""
-    starts = stamped.with_row_index("row").filter(pl.col("text").str.contains(_TRACEBACK, literal=True))["row"]
+    stamped = told.lines
+    opening = told.having(pl.col("body").str.contains(_TRACEBACK, literal=True))["line"]
+    starts = stamped["line"].search_sorted(opening)
     inside: list[int] = []
     raised: list[dict[str, object]] = []
     done = -1

@@ -13,6 +13,7 @@ from postmortem import names, schema
 from postmortem.errors import Problem
 from postmortem.ingest.opening import read_content
 from postmortem.ingest.reading import SETTINGS, Reading
+from postmortem.ingest.shapes import Messages
 
 MAX_SETTINGS = 5000
 """Most settings kept of one file."""
@@ -32,14 +33,15 @@ _NAMESPACE = re.compile(r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace
 _ASSIGNED = re.compile(r"([A-Za-z_][\w.]*)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|\([^)]*\)|[^,\s()]+)")
 _DICT = re.compile(r"['\"]([A-Za-z_][\w./ -]*)['\"]\s*:\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,{}\[\]]+)")
 _FLAG = re.compile(r"(?<!\S)--([A-Za-z][\w-]*)(?:[= ](?!--)('[^']*'|\"[^\"]*\"|[^\s'\"]+))?")
+_DUMP = r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
 _LEVEL = r"^[\s\[\](|:,-]*(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
 
 
-def find(stamped: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
     """The settings printed in a text.
 
     Args:
-        stamped: Lines with ``body``; see ``clock.stamp``.
+        told: Its messages.
         points: Measurements found in the same text; their lines state no settings.
 
     Returns:
@@ -47,16 +49,18 @@ def find(stamped: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
         later ones only when the key is one every training has (``batch_size``, ``lr``).
     """
     first = points["line"].min() if points.height else None
-    rest = stamped.filter(~pl.col("line").is_in(points["line"].unique().implode()))
     body = pl.col("body").str.replace(_LEVEL, "")
-    rest = rest.select("line", body=body).filter(pl.col("body").str.len_bytes() < 60_000)
-    found = pl.concat([_pairs(rest, first), _dumps(rest)]).sort("line", maintain_order=True)
+    pairs = told.having((pl.col("body").str.len_bytes() < 240) & body.str.contains(_PAIR)).with_columns(body)
+    dumps = told.having((pl.col("body").str.len_bytes() < 60_000) & pl.col("body").str.contains(_DUMP))
+    measured = pl.col("line").is_in(points["line"].unique().implode())
+    found = pl.concat([_pairs(pairs.filter(~measured), first), _dumps(dumps.filter(~measured))])
+    found = found.sort("line", maintain_order=True)
     return found.unique(["key", "value"], keep="first", maintain_order=True).head(MAX_SETTINGS)
 
 
 def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     """Lines that are one ``key: value`` (or ``key = value``) and nothing else."""
-    rows = lines.filter(pl.col("body").str.len_bytes() < 240).with_columns(
+    rows = lines.with_columns(
         pair=pl.col("body").str.extract_groups(_PAIR)).select(
         "line", key=pl.col("pair").struct.field("1").str.strip_chars(), value=pl.col("pair").struct.field("2")).drop_nulls()
     canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
@@ -75,9 +79,8 @@ _CANONICAL = frozenset(schema.FACT_KEYS)
 
 def _dumps(lines: pl.DataFrame) -> pl.DataFrame:
     """``Namespace(lr=0.1, ...)``, ``{'lr': 0.1, ...}`` of many keys, and ``python train.py --lr 0.1``."""
-    pattern = r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
     rows: list[dict[str, object]] = []
-    for line, body in lines.filter(pl.col("body").str.contains(pattern)).head(50).iter_rows():
+    for line, body in lines.select("line", "body").head(50).iter_rows():
         rows += [{"line": line, "key": key, "value": value} for key, value in _assigned(body)]
     return pl.DataFrame(rows, schema=dict(SETTINGS))
 

@@ -59,12 +59,14 @@ class Template:
         governs: Its counters hold for the lines that follow.
         bar: It is a progress bar.
         coverage: Share of the letters that belong to labels; low in prose.
+        dump: One quoted pair and nothing else, as pretty-printed configuration has it.
     """
 
     fields: tuple[Field, ...]
     governs: bool = False
     bar: bool = False
     coverage: float = 0.0
+    dump: bool = False
 
     @property
     def counted(self) -> bool:
@@ -101,6 +103,7 @@ _CUT = re.compile(r"[,;|\t{}]|\s+--?\s+|  +|[>\]](?:\s|\[|$)|:\s|\)\s(?=\S)|\*\*
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)?\(|\)")
 _NO_CALLS = re.compile(r"(?:np\.|torch\.|numpy\.)?(?:tensor|array|float\d*|int\d*)$")
 _NO_LABEL = re.compile(r"['\"\\]|\.(?:py|h|hpp|cc|cpp|c|cu|go|rs|js|ts|java|yaml|yml|json|txt|sh)$|^https?$|//")
+_DUMP = re.compile(rf"\s*[{{\[]?\s*(['\"])[^'\"]+\1\s*:\s*{MARK}\s*[,}}]?\s*$")
 _MOST_MEMBERS = 16
 _SKIPPED = frozenset(("eta", "remaining", "elapsed", "pid", "port", "line"))
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -136,8 +139,9 @@ def understand(shape: str) -> Template:
     state = _State()
     for at in range(len(gaps) - 1):
         _read_slot(state, gaps, at)
-    fields = tuple(replace(item, slot=item.slot + skipped) for item in _shared_splits(state.fields))
-    return Template(fields, _governs(gaps, fields), "%|" in shape or _is_keras_bar(shape), _coverage(gaps, fields))
+    fields = tuple(replace(item, slot=item.slot + skipped) for item in _shared_best(_shared_splits(state.fields)))
+    return Template(fields, _governs(gaps, fields), "%|" in shape or _is_keras_bar(shape), _coverage(gaps, fields),
+                    bool(_DUMP.match(shape)))
 
 
 def header_split(line: str) -> str | None:
@@ -339,6 +343,15 @@ def _shared_splits(fields: list[Field]) -> list[Field]:
             item = replace(item, split=running)  # noqa: PLW2901
         shared.append(item)
     return shared
+
+
+def _shared_best(fields: list[Field]) -> list[Field]:
+    """In ``Best model: loss=1.4, ppl=4.3`` everything is the best one's, not the last one's."""
+    first = next((item for item in fields if item.kind == "value"), None)
+    if first is None or not first.label.lower().startswith("best"):
+        return fields
+    return [item if item.kind != "value" or "best" in item.label.lower() else replace(item, label=f"best {item.label}")
+            for item in fields]
 
 
 def _governs(gaps: list[str], fields: tuple[Field, ...]) -> bool:

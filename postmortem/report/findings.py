@@ -11,17 +11,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from postmortem.model import Cause, Evidence, Finding, Severity
-from postmortem.report.numbers import number, place
-from postmortem.report.page import add, labelled, numbered, prose
+from postmortem.report.numbers import place, printed
+from postmortem.report.page import add, labelled, numbered, prose, shortened
 from postmortem.report.text import clean
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 _VERDICT = {"supported": "green", "contradicted": "red", "open": "yellow"}
+_ALIKE = 4  # findings of one rule that are shown in full
 _ROWS = 8  # evidence rows of one finding; JSON has them all
-_READ_DIGITS, _COMPUTED_DIGITS = (
-    6,
-    4,
-)  # what a log printed is shown as printed, as far as it is not absurdly long
 _GAP = "   "
 
 
@@ -62,16 +59,18 @@ def _group(group: Sequence[Finding], folded: Sequence[Finding]) -> RenderableTyp
     lead = group[0]
     word = (f"{lead.severity.upper():<8}", STYLE[lead.severity])
     title = Text.assemble(word, (clean(lead.title), "bold"), (f"  {clean(lead.id)}", "dim"))
-    bodies = [part for finding in group for part in _body(finding)]
-    return Group(title, Padding(Group(*bodies, *_notes(group, folded)), (0, 0, 1, 2)))
+    bodies = [part for finding in group[:_ALIKE] for part in _body(finding)]
+    briefly = [prose(Text(clean(finding.message))) for finding in group[_ALIKE:]]
+    return Group(title, Padding(Group(*bodies, *briefly, *_remedy(group, folded)), (0, 0, 1, 2)))
 
 
 def _body(finding: Finding) -> list[RenderableType]:
+    known = [item for item in finding.evidence if item.value is not None]
     runs = [Text("runs " + ", ".join(map(clean, finding.runs)), style="dim")] if finding.runs else []
-    evidence: list[RenderableType] = (
-        [Padding(_EvidenceTable(finding.evidence), (0, 0, 0, 2))] if finding.evidence else []
-    )
-    return [prose(Text(clean(finding.message))), *runs, *evidence]
+    evidence: list[RenderableType] = [Padding(_EvidenceTable(known), (0, 0, 0, 2))] if known else []
+    because = [("because", [Text(clean(finding.because))])] if finding.because else []
+    causes = ("cause", [_cause(cause) for cause in finding.causes])
+    return [prose(Text(clean(finding.message))), *runs, *evidence, *_notes([*because, causes])]
 
 
 class _EvidenceTable:
@@ -79,17 +78,16 @@ class _EvidenceTable:
 
     def __init__(self, evidence: Sequence[Evidence]) -> None:
         self._rows = [_row(item) for item in evidence[:_ROWS]]
-        self._hidden = len(evidence) - len(self._rows)
+        self._hidden = max(len(evidence) - _ROWS, 0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[RenderableType]:
-        names, values, places, lines = (
-            [cell_len(cell) for cell in column] for column in zip(*self._rows, strict=True)
-        )
-        widths = max(names), max(values), max(places)
-        beside = sum(widths) + 3 * len(_GAP) + max(lines) <= options.max_width
+        columns = zip(*((row.name, row.value, row.place) for row in self._rows), strict=True)
+        widths = [max(map(cell_len, column)) for column in columns]
+        room = options.max_width - sum(widths) - len(_GAP) * len(widths)
         for row in self._rows:
-            yield row.left(*widths) + (Text.assemble(_GAP, (row.line, "blue")) if beside else Text())
-            if row.line and not beside:
+            line = shortened(row.line, room)
+            yield row.left(*widths) + (Text.assemble(_GAP, (line, "blue")) if line else Text())
+            if row.line and not line:
                 yield Text(f"  {row.line}", style="blue", overflow="fold")
         if self._hidden:
             yield Text(f"and {self._hidden} more in --json", style="dim")
@@ -108,30 +106,32 @@ class _Row(NamedTuple):
 
 
 def _row(item: Evidence) -> _Row:
-    line = (
-        f"{clean(item.source or '', 200)}:{item.line}"
-        if item.line is not None
-        else clean(item.source or "", 200)
+    name, value = clean(item.name, 60), ""
+    if isinstance(item.value, str):  # a text stands with its name, lest it push the numbers aside
+        name = f"{name}: {clean(item.value, 60)}"
+    elif item.value is not None:
+        value = printed(item.value)
+    source = clean(item.source or "", 1000)
+    line = source if item.line is None else f"{source}:{item.line}"
+    return _Row(name, value, place(item.step, item.epoch), line)
+
+
+def _remedy(group: Sequence[Finding], folded: Sequence[Finding]) -> list[RenderableType]:
+    """What findings of one rule share: what to do, when not to, and what follows from them."""
+    return _notes(
+        [
+            ("next", numbered(_unique(step for finding in group for step in finding.do))),
+            ("unless", _unique(finding.wrong_when for finding in group)),
+            ("hence", [_folded(finding) for finding in folded]),
+        ]
     )
-    return _Row(clean(item.name, 60), _value(item), place(item.step, item.epoch), line)
 
 
-def _value(item: Evidence) -> str:
-    if item.value is None:
-        return "-"
-    if isinstance(item.value, str):
-        return clean(item.value, 60)
-    return number(item.value, _READ_DIGITS if item.line is not None else _COMPUTED_DIGITS)
-
-
-def _notes(group: Sequence[Finding], folded: Sequence[Finding]) -> list[RenderableType]:
-    notes = labelled()
-    add(notes, "because", _unique(finding.because for finding in group))
-    add(notes, "cause", [_cause(cause) for finding in group for cause in finding.causes])
-    add(notes, "next", numbered(_unique(step for finding in group for step in finding.do)))
-    add(notes, "unless", _unique(finding.wrong_when for finding in group))
-    add(notes, "hence", [_folded(finding) for finding in folded])
-    return [prose(notes)] if notes.row_count else []
+def _notes(entries: Iterable[tuple[str, Sequence[Text]]]) -> list[RenderableType]:
+    table = labelled(len("because"))
+    for label, texts in entries:
+        add(table, label, texts)
+    return [prose(table)] if table.row_count else []
 
 
 def _unique(texts: Iterable[str]) -> list[Text]:

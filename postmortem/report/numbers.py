@@ -9,23 +9,29 @@ from postmortem.model import Position
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _NOT_FINITE = "×"
+_IN_FULL = 1e12  # whole numbers below are counts of something; above, magnitudes
 _LOG_SCALE_FROM = 50.0  # largest over smallest; beyond it a linear curve is a corner
 
 
 def number(value: float, digits: int = 6) -> str:
     """A number with at most ``digits`` significant digits; whole numbers in full, with thousands separators.
 
-    Below 1e-4 and from 1e15 on in scientific notation; NaN and infinities as ``NaN``, ``inf``, ``-inf``.
+    Below 1e-4 and from 1e12 on in scientific notation; NaN and infinities as ``NaN``, ``inf``, ``-inf``.
     """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    if value == int(value) and abs(value) < 1e15:
+    if value == int(value) and abs(value) < _IN_FULL:
         return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
-    if 10_000 <= abs(value) < 1e15:
+    if 10_000 <= abs(value) < _IN_FULL:
         return f"{value:,.{max(digits - len(str(int(abs(value)))), 0)}f}"
     return f"{value:.{digits}g}"
+
+
+def printed(value: float) -> str:
+    """A number as a log would print it: in full up to seven significant digits, else rounded to five."""
+    return number(value, 7 if float(f"{value:.7g}") == value else 5)
 
 
 def numbers(values: Sequence[float], least: int = 4, most: int = 9) -> list[str]:
@@ -49,6 +55,17 @@ def position(at: Position) -> str:
     return place(at.step, at.epoch) or clock
 
 
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: ``3 d 4 h``, ``1 h 20 min``, ``5 min 3 s``, ``12.5 s``."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    at = next(at for at, (_, size) in enumerate(units) if seconds >= size)
+    (large, size), (small, rest) = units[at : at + 2]
+    left = int(seconds % size // rest)
+    return f"{int(seconds // size):,} {large}" + (f" {left} {small}" if left else "")
+
+
 def share(part: int, whole: int) -> str:
     """A percentage that says 100 % only for all of it and 0 % only for nothing."""
     percent = 100 * part / whole if whole else 100.0
@@ -65,7 +82,8 @@ def plural(count: int, noun: str) -> str:
 def sparkline(values: Sequence[float], width: int) -> str:
     """A curve of at most ``width`` block characters; a stretch with a value that is not finite shows ``×``.
 
-    Series longer than ``width`` are averaged in equal stretches. 
+    Series longer than ``width`` are averaged in equal stretches;
+    ``is_log`` says when the scale is logarithmic.
     """
     scale = math.log if is_log(values) else float
     heights = [

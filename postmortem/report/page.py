@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -32,10 +33,10 @@ def to_text(parts: Iterable[RenderableType], width: int, color: bool) -> str:
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().split("\n")[:-1])
 
 
-def labelled() -> Table:
-    """Two columns: a dim label, and wrapped text beside it."""
+def labelled(label_width: int = 0) -> Table:
+    """Two columns: a dim label of at least ``label_width`` characters, and wrapped text beside it."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=label_width)
     table.add_column(overflow="fold")
     return table
 
@@ -57,3 +58,10 @@ def prose(text: RenderableType) -> RenderableType:
     table.add_column(max_width=_PROSE, overflow="fold")
     table.add_row(text)
     return table
+
+
+def shortened(location: str, width: int) -> str:
+    """A ``path:line`` in at most ``width`` columns, without its first folders if need be; or ""."""
+    parts = location.split("/")
+    tails = [location, *("…/" + "/".join(parts[at:]) for at in range(1, len(parts)))]
+    return next((tail for tail in tails if cell_len(tail) <= width), "")

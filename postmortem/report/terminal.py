@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -15,12 +16,19 @@ from postmortem.model import Report, RunReport, Source
 from postmortem.report.coverage import coverage, not_applicable
 from postmortem.report.curves import Curves
 from postmortem.report.findings import STYLE, findings
-from postmortem.report.numbers import plural
+from postmortem.report.numbers import duration, place, plural
 from postmortem.report.page import prose, to_text
 from postmortem.report.text import clean, clean_block
 
 _SOURCES = 6
 _PROBLEMS = 20
+_ENDINGS = {
+    "finished": "finished as planned",
+    "early-stop": "stopped early",
+    "traceback": "ended by an exception",
+    "oom": "ran out of memory",
+    "killed": "was killed",
+}
 
 
 def render(report: Report, width: int = 100, color: bool = False) -> str:
@@ -90,9 +98,10 @@ def _ids(run: RunReport) -> Text:
 
 def _run(report: RunReport, alone: bool) -> Iterable[RenderableType]:
     yield _heading(report.run.name)
-    yield prose(
-        Text(clean(report.headline), style="bold" if report.findings or not report.clear else "bold green")
-    )
+    headline = clean(report.headline)
+    style = "bold" if report.findings or not report.clear else "bold green"
+    yield prose(Text(headline[:1].upper() + headline[1:], style=style))
+    yield _extent(report.summary)
     yield _sources(report)
     yield Text()
     if report.curves:
@@ -109,9 +118,27 @@ def _sources(report: RunReport) -> RenderableType:
     return Text("\n".join(texts), style="dim")
 
 
+def _extent(summary: Mapping[str, object]) -> RenderableType:
+    """How long the run was and how it ended, as far as its summary says."""
+    epoch, step, seconds = (_number(summary.get(key)) for key in ("last_epoch", "last_step", "seconds"))
+    attempts, ending = _number(summary.get("attempts")), summary.get("how_it_ended")
+    reached = place(None if step is None else int(step), epoch)
+    parts = [
+        f"reached {reached}" if reached else "",
+        duration(seconds) if seconds else "",
+        f"{attempts:.0f} attempts" if attempts and attempts > 1 else "",
+        _ENDINGS.get(str(ending), "no word of an end"),
+    ]
+    return Text(", ".join(filter(None, parts)), style="dim")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
 def _source(source: Source) -> str:
-    copies = f", also as {', '.join(clean(copy, 200) for copy in source.copies)}" if source.copies else ""
-    return f"{clean(source.path, 200)} ({clean(source.format)}, {plural(source.lines, 'line')}{copies})"
+    copies = f", also as {', '.join(clean(copy, 1000) for copy in source.copies)}" if source.copies else ""
+    return f"{clean(source.path, 1000)} ({clean(source.format)}, {plural(source.lines, 'line')}{copies})"
 
 
 def _problems(problems: Sequence[Problem]) -> Iterable[RenderableType]:

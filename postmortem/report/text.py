@@ -68,7 +68,7 @@ def _harmless(char: str) -> str:
 
 
 def fit(text: str, encoding: str | None) -> str:
-    """The text as ``encoding`` can carry it: drawing characters become ASCII of the same width, others ``?``."""
+    """The text as ``encoding`` can carry it: drawings become ASCII of the same width, others ``?``."""
     encoding = encoding or "ascii"
     try:
         text.encode(encoding)

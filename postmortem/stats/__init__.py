@@ -1,16 +1,24 @@
-"""Statistics on plain arrays: numpy only, and without any knowledge of runs or logs."""
+"""Statistics on plain arrays: numpy only, and without any knowledge of runs or logs.
 
-from postmortem.stats.change import change_point, spikes
-from postmortem.stats.flat import flat_tail, worsened
+Series are one-dimensional float64 arrays of finite values in log order. Every function is total and
+deterministic: too short an input gives NaN, None or an empty result as its docstring says, no exception.
+"""
+
+from postmortem.stats.change import Change, change_point, spikes
+from postmortem.stats.flat import Direction, Worsening, flat_tail, worsened
 from postmortem.stats.lattice import Lattice, lattice
 from postmortem.stats.noise import block_means, noise, resolution
-from postmortem.stats.oscillation import oscillations, relative_changes, turning_points, volatility
-from postmortem.stats.rates import compare_rates, hanley_mcneil, poisson_rate, wilson
-from postmortem.stats.timing import Segments, Stall, drift, healthy_pace, segments, stalls
-from postmortem.stats.trend import mann_kendall, theil_sen
+from postmortem.stats.oscillation import Turning, oscillations, relative_changes, turning_points, volatility
+from postmortem.stats.rates import compare_proportions, compare_rates, hanley_mcneil, poisson_rate, wilson
+from postmortem.stats.stretch import Stretch, around_line, crossings, still_stretch
+from postmortem.stats.timing import Drift, Segments, Stall, drift, healthy_pace, segments, stalls
+from postmortem.stats.trend import Slope, Trend, mann_kendall, theil_sen
 
 __all__ = [
-    "Lattice", "Segments", "Stall", "block_means", "change_point", "compare_rates", "drift", "flat_tail", "hanley_mcneil",
-    "healthy_pace", "lattice", "mann_kendall", "noise", "oscillations", "poisson_rate", "relative_changes", "resolution",
-    "segments", "spikes", "stalls", "theil_sen", "turning_points", "volatility", "wilson", "worsened",
-]
+    "Change", "Direction", "Drift", "Lattice", "Segments", "Slope", "Stall", "Stretch", "Trend",
+    "Turning", "Worsening", "around_line", "block_means", "change_point", "compare_proportions",
+    "compare_rates", "crossings", "drift", "flat_tail", "hanley_mcneil", "healthy_pace", "lattice",
+    "mann_kendall", "noise", "oscillations", "poisson_rate", "relative_changes", "resolution", "segments",
+    "spikes", "stalls", "still_stretch", "theil_sen", "turning_points", "volatility", "wilson",
+    "worsened",
+]  # fmt: skip

@@ -122,7 +122,7 @@ def _level_noise(cost: Floats, best_index: int) -> tuple[float, float]:
 
 
 def _median_error(n: int) -> float:
-    """Standard error of the median of ``n`` normal values with sd 1, asymptotic (a little too large) from 3 on."""
+    """Standard error of the median of ``n`` standard normal values, asymptotic from 3 on (too large)."""
     return math.sqrt((1.0 if n <= 2 else math.pi / 2.0) / n)
 
 
@@ -136,7 +136,7 @@ def _beats_best_of(
     grid = np.linspace(-5.0, 5.0, 41)
     weight = np.exp(-0.5 * grid * grid)
     ratio = np.geomspace(1e-4, 6.0, 100)
-    # Density of chi over the root of its degrees of freedom, per step of the logarithm, over its greatest value.
+    # Density of chi over the root of its freedom, per step of the logarithm, over its greatest value.
     density = np.exp(freedom * (np.log(ratio) + 0.5 - 0.5 * ratio * ratio))
     reach = (amount * ratio[:, None] - tail_error * grid[None, :]) / block_error
     exceeds = -np.expm1(blocks * np.log1p(-upper_tails(reach)))

@@ -46,12 +46,12 @@ def lattice(values: Floats, n: int) -> Lattice:
     the smallest count up. Unrelated counts have m leading multiples of d with probability d**-m (residues
     uniform and independent; distinct counts of a small range have fewer), multiplied by the number of
     divisors tried, 2 to 16. The number of leading multiples needs no further correction: "at least m" already
-    counts every longer prefix. Rates must be printed more finely than 1 / (2n), and every product with n must
-    be whole within that rounding or that of a 32-bit float.
+    counts every longer prefix. Rates must be printed more finely than 1 / (2n), or on a grid that holds every
+    k / n, and every product with n must be whole within that rounding or that of a 32-bit float.
     """
     counts, reason = _counts(values, n)
-    if reason is not None or len(counts) == 0:
-        return Lattice(1, (), 0, 0, 1.0, reason or "no rate is above zero")
+    if reason is not None:
+        return Lattice(1, (), 0, 0, 1.0, reason)
     runs = {d: _leading_multiples(counts, d) for d in _DIVISORS}
     # On equal chances, as 4 and 2 with no multiples at all, the smaller divisor is reported.
     divisor = min(_DIVISORS, key=lambda d: float(d) ** -runs[d])
@@ -67,8 +67,13 @@ def _counts(values: Floats, n: int) -> tuple[Ints, str | None]:
     none = np.empty(0, dtype=np.int64)
     if len(values) == 0 or n < 1:
         return none, "no rates"
+    if not values.any():
+        return none, "no rate is above zero"
     step = resolution(values)
-    if step >= 0.5 / n:
+    steps_apart = 1.0 / (step * n)
+    # Printed exactly when every k / n lies on the grid of printed numbers, as 0.9812 of 10,000 does.
+    exact = steps_apart > 0.99 and abs(steps_apart - round(steps_apart)) < 1e-9 * steps_apart
+    if steps_apart <= 2.0 and not exact:
         return none, f"rates are printed to {step:g}, too coarse to count among {n}"
     product = values * n
     whole = np.rint(product)

@@ -14,8 +14,8 @@ _LOOKED_AT = 1000  # values whose digits are counted
 def resolution(y: Floats) -> float:
     """The smallest step that the printed digits can express: ``10**-k``, k the most decimals of any value.
 
-    Values printed as ``0.0818`` give 1e-4, integers give 1. A thousand evenly spaced values are looked at,
-    which is enough: one value in ten ends in a digit other than that of its neighbours' rounding. NaN for no
+    Values printed as ``0.0818`` give 1e-4, integers give 1. At most a thousand evenly spaced values are
+    looked at: of values printed alike one in ten ends in 0, so the most decimals soon show. NaN for no
     values.
     """
     if len(y) == 0:

@@ -250,6 +250,35 @@ def flat_tail(_: RunView, x: Series) -> Value:
     return Scalar(float(points), x.finite.point(max(0, len(x.finite) - max(1, points))))
 
 
+@function("series", "parts", x="series", within="number")
+def still(_: RunView, x: Series, within: Scalar) -> Value:
+    """The longest stretch over which x stays inside a band of that height."""
+    if within.value is None:
+        return within
+    stretch = stats.still_stretch(x.finite.value, float(within.value))
+    return x.finite.take(np.arange(stretch.start, stretch.start + stretch.points))
+
+
+@function("number", "shape", x="series")
+def swing(_: RunView, x: Series) -> Value:
+    """Standard deviation of x around the straight line that fits it best (Theil-Sen)."""
+    return _stated(x, 6, lambda y: float(np.std(stats.around_line(y), ddof=2)), "the swings")
+
+
+@function("number", "shape", x="series")
+def crossings(_: RunView, x: Series) -> Value:
+    """Number of times x crosses that line."""
+    return _stated(x, 6, lambda y: float(stats.crossings(y)), "the crossings")
+
+
+@function("number", "shape", x="series", factor="number=2")
+def jumps(_: RunView, x: Series, factor: Scalar) -> Value:
+    """Number of times x grew by more than a factor from one point to the next, after its first tenth."""
+    y = x.finite.value[len(x.finite) // 10 :]
+    with np.errstate(all="ignore"):
+        return Scalar(float(np.sum(y[1:] > float(factor.value or 2) * y[:-1])))
+
+
 @function("number", "shape", x="series")
 def worsened(_: RunView, x: Series) -> Value:
     """How far the level at the end is worse than the best level, in units of x; not positive when it is not."""

@@ -73,7 +73,8 @@ def unit_seconds(view: RunView, x: Series) -> Value:
     if isinstance(found, Scalar):
         return found
     stalled = [stall.index for stall in stats.stalls(found)]
-    keep = ~found.crosses & ~np.isin(found.index, stalled)
+    alike = found.crosses if found.crosses.all() else ~found.crosses
+    keep = alike & ~np.isin(found.index, stalled)
     return _timed(x).take(found.index[keep]).with_values(found.per_unit[keep])
 
 

@@ -1,0 +1,97 @@
+"""Which numbers of a log are measurements, and which are settings, sizes, or no business of ours.
+
+The principle: a measurement's label recurs on lines of the same shape with changing values, or it stands at a known
+place in training. A file in which no known kind of measurement does either has none at all.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from postmortem import names
+
+# Words that name a measurement beyond doubt, whatever else is in the log.
+_CORE = re.compile(
+    r"loss|(^|_)(acc|accuracy|auc|auroc|f1|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice|psnr"
+    r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|top1|top5|cost|mcc)"
+    r"(_|@|\d|$)|loss$|acc$|return$|reward$")
+_CONFIG = re.compile(
+    r"(^|_|/)(weight|weights|coef|coeff|lambda|smoothing|ratio|threshold|size|dim|beta|eps|epsilon|momentum|decay|interval|every"
+    r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers|dropout)(_|$)")
+_SPARSE = 0.4  # share of a line's letters that labels make up, below which it is prose
+_SERIES = 3  # lines from which a label nobody knows is taken for a series
+
+
+def measurements(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -> pl.DataFrame:
+    """The fields that are measurements.
+
+    Args:
+        fields: Candidate fields, see ``shapes.Numbers``.
+        values: Their numbers.
+        start: Line of the first counter that governs what follows, or None.
+
+    Returns:
+        The rows of ``fields`` that are.
+    """
+    facts = _with_facts(fields, values, start)
+    core, known, strong, counted = (pl.col(name) for name in ("core", "known", "strong", "counted"))
+    dense, floats = pl.col("coverage") >= _SPARSE, ~pl.col("integers")
+    measured = counted & (strong | known | core)
+    # What stays the same is a setting repeated, but for the learning rate, which many logs print each epoch.
+    novel = pl.col("changing") | (pl.col("lines") == 1)
+    unknown = strong & novel & (floats | (pl.col("changing") & (pl.col("lines") >= _SERIES)))
+    placed = pl.col("begun") & pl.when(known).then(pl.col("changing") | (strong & (pl.col("lr") | novel))).otherwise(unknown)
+    alone = ~pl.col("config") & dense & pl.when(core).then(pl.col("changing") | pl.col("begun")).otherwise(placed)
+    alone &= ~pl.col("dump") | ((core | known) & pl.col("changing"))
+    told = strong | (counted & dense & floats)
+    beside = told & ~pl.col("config") & (core & pl.col("changing")).any().over("shape")
+    kept = facts.filter(measured | alone | beside) if _trains(facts) else facts.clear()
+    return fields.join(kept, on=["shape", "slot"], how="semi", maintain_order="left")
+
+
+def _trains(facts: pl.DataFrame) -> bool:
+    """The file is a training log: something known is counted or changes, or a label nobody knows makes a series."""
+    counted, changing = pl.col("counted"), pl.col("changing")
+    # Labels such as G_GAN are measurements all the same when line after line counts and they change.
+    series = counted & pl.col("strong") & ~pl.col("integers") & changing & (pl.col("lines") >= _SERIES)
+    return bool(facts.select((~pl.col("config") & ((pl.col("core") & (counted | changing)) | series)).any()).item())
+
+
+def _with_facts(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -> pl.DataFrame:
+    """Adds what the values and the label of each field say."""
+    begun = pl.col("line").max() >= start if start is not None else pl.lit(False)
+    value = pl.col("value")
+    said = values.group_by("shape", "slot").agg(
+        begun=begun, integers=(value == value.floor()).all(), count=pl.len(),
+        least=value.min(), most=value.max(), odd=value.is_nan().any() & value.is_not_nan().any())
+    joined = fields.join(said, on=["shape", "slot"], how="inner", maintain_order="left")
+    label = pl.col("label")
+    varied = (pl.col("most").max() > pl.col("least").min()) | pl.col("odd").any()
+    verdicts = {name: label.map_elements(test, return_dtype=pl.Boolean) for name, test in _TESTS.items()}
+    return joined.with_columns(
+        lines=pl.col("count").sum().over("label"), changing=varied.over("label"), **verdicts)
+
+
+def _metric(label: str) -> str:
+    return names.parse(label.removesuffix(" (avg)")).metric
+
+
+def _is_core(label: str) -> bool:
+    return bool(_CORE.search(_metric(label)))
+
+
+def _is_config(label: str) -> bool:
+    return bool(_CONFIG.search(_metric(label)))
+
+
+def _is_known(label: str) -> bool:
+    return names.role(_metric(label)) not in ("other", "count")
+
+
+def _is_lr(label: str) -> bool:
+    return names.role(_metric(label)) == "lr"
+
+
+_TESTS = {"core": _is_core, "config": _is_config, "known": _is_known, "lr": _is_lr}
