@@ -1,7 +1,8 @@
 """Tests of rules, written beside the rule: a series in one line, and what the rule must say of it.
 
 ``a+bxn`` is a followed by n steps of b (``3-0.01x99`` is a hundred falling points), ``axn`` is a repeated n times more,
-``_`` is a missing point, ``nan`` and ``inf`` are themselves. Metrics share one step axis unless ``every`` says otherwise.
+``_`` is a missing point, ``nan`` and ``inf`` are themselves. Metrics share one step axis unless ``every`` says
+otherwise.
 """
 
 from __future__ import annotations
@@ -166,7 +167,8 @@ def _differs(expected: Sequence[Expected], outcome: Outcome) -> str:
     if len(expected) != len(outcome.findings):
         return f"expected {len(expected)} findings, got {_said(outcome)}"
     for want, got in zip(expected, outcome.findings, strict=True):
-        wrong = [f"{what}: expected {a!r}, got {b!r}" for what, a, b in _compared(want, got) if a is not None and a != b]
+        compared = [(what, a, b) for what, a, b in _compared(want, got) if a is not None and a != b]
+        wrong = [f"{what}: expected {a!r}, got {b!r}" for what, a, b in compared]
         if want.says is not None and want.says not in got.message:
             wrong.append(f"expected the message to say {want.says!r}, it says {got.message!r}")
         if wrong:
@@ -176,12 +178,18 @@ def _differs(expected: Sequence[Expected], outcome: Outcome) -> str:
 
 def _compared(want: Expected, got: Finding) -> list[tuple[str, object, object]]:
     name = f"{got.split}.{got.metric}" if got.split else got.metric
-    return [("metric", want.metric, name), ("from", want.first, got.first.step), ("to", want.last, got.last.step),
-            ("severity", want.severity, got.severity.value)]
+    return [
+        ("metric", want.metric, name),
+        ("from", want.first, got.first.step),
+        ("to", want.last, got.last.step),
+        ("severity", want.severity, got.severity.value),
+    ]
 
 
-_TERM = re.compile(r"^(?P<start>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
-                   r"(?:(?P<by>[-+](?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?))?(?:x(?P<times>\d+))?$")
+_TERM = re.compile(
+    r"^(?P<start>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
+    r"(?:(?P<by>[-+](?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?))?(?:x(?P<times>\d+))?$"
+)
 
 
 def expand(notation: str) -> list[float | None]:
@@ -210,15 +218,21 @@ def synthetic(case: Case) -> Run:
     rows.sort(key=lambda row: row["line"])
     metrics = pl.DataFrame(rows, schema=dict(schema.METRICS))
     last = max((row["line"] for row in rows), default=0)
-    facts = [{"run": "case", "key": key, "value": str(value), "number": float(value) if not isinstance(value, str) else None,
-              "source": "case", "line": 0} for key, value in case.facts.items()]
+    facts = [_fact(key, value) for key, value in case.facts.items()]
     events = [_event(kind, text, last) for kind, text in case.events.items()]
-    return Run("case", (), metrics, pl.DataFrame(events, schema=dict(schema.EVENTS)),
-               pl.DataFrame(facts, schema=dict(schema.FACTS)), schema.empty("unread"))
+    return Run(
+        "case",
+        (),
+        metrics,
+        pl.DataFrame(events, schema=dict(schema.EVENTS)),
+        pl.DataFrame(facts, schema=dict(schema.FACTS)),
+        schema.empty("unread"),
+    )
 
 
 def _rows(case: Case, name: str, given: Given) -> Iterator[dict[str, Any]]:
-    split, _, metric = name.rpartition(".") if name.split(".")[0] in ("train", "val", "test", "eval_train") else ("", "", name)
+    head, _, rest = name.partition(".")
+    split, metric = (head, rest) if head in ("train", "val", "test", "eval_train") else names.parse(name)
     minutes = expand(given.minutes) if given.minutes else []
     clock = _START
     for i, value in enumerate(expand(given.values)):
@@ -227,18 +241,39 @@ def _rows(case: Case, name: str, given: Given) -> Iterator[dict[str, Any]]:
         if value is None:
             continue
         yield {
-            "run": "case", "attempt": 0, "step": None if case.axis == "none" else step,
-            "epoch": float(step) if case.axis == "epoch" else None, "split": split,
-            "metric": names.parse(metric).metric, "label": name, "value": value,
-            "time": clock if minutes else None, "source": "case", "line": step,
+            "run": "case",
+            "attempt": 0,
+            "step": None if case.axis == "none" else step,
+            "epoch": float(step) if case.axis == "epoch" else None,
+            "split": split,
+            "metric": names.parse(metric).metric,
+            "label": name,
+            "value": value,
+            "time": clock if minutes else None,
+            "source": "case",
+            "line": step,
         }
+
+
+def _fact(key: str, value: str | float) -> dict[str, Any]:
+    number = None if isinstance(value, str) else float(value)
+    return {"run": "case", "key": key, "value": str(value), "number": number, "source": "case", "line": 0}
 
 
 def _event(kind: str, text: str, last: int) -> dict[str, Any]:
     name, _, step = kind.partition("@")
     line = int(step) if step else last + 1
-    return {"run": "case", "attempt": 0, "step": None, "epoch": None, "time": None, "kind": name.strip(), "text": text,
-            "source": "case", "line": line}
+    return {
+        "run": "case",
+        "attempt": 0,
+        "step": None,
+        "epoch": None,
+        "time": None,
+        "kind": name.strip(),
+        "text": text,
+        "source": "case",
+        "line": line,
+    }
 
 
 __all__ = ["Case", "CaseFile", "CaseResult", "expand", "run_cases", "synthetic"]

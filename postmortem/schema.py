@@ -8,55 +8,63 @@ import polars as pl
 
 TIME = pl.Datetime("us", "UTC")
 
-METRICS: Mapping[str, pl.DataType] = {
-    "run": pl.String(),
-    "attempt": pl.UInt16(),  # grows by one when steps go back: a resume or a restart
-    "step": pl.Int64(),  # null where the log has none
-    "epoch": pl.Float64(),  # null where the log has none; fractional where the log is
-    "split": pl.String(),  # train, val, test, eval_train, the log's own name, or "" for none
-    "metric": pl.String(),  # canonical name, see postmortem/names.py
-    "label": pl.String(),  # the name as it was logged
-    "value": pl.Float64(),  # NaN and infinities are kept
-    "time": TIME,  # null where the log has none
-    "source": pl.String(),  # path as given on the command line
-    "line": pl.UInt32(),  # 1-based; for JSON and binary files the record's line or ordinal
-}
+METRICS = pl.Schema(
+    {
+        "run": pl.String(),
+        "attempt": pl.UInt16(),  # grows by one when steps go back: a resume or a restart
+        "step": pl.Int64(),  # null where the log has none
+        "epoch": pl.Float64(),  # null where the log has none; fractional where the log is
+        "split": pl.String(),  # train, val, test, eval_train, the log's own name, or "" for none
+        "metric": pl.String(),  # canonical name, see postmortem/names.py
+        "label": pl.String(),  # the name as it was logged
+        "value": pl.Float64(),  # NaN and infinities are kept
+        "time": TIME,  # null where the log has none
+        "source": pl.String(),  # path as given on the command line
+        "line": pl.UInt32(),  # 1-based; for JSON and binary files the record's line or ordinal
+    }
+)
 """Long metrics frame: one row a printed value, in the order of the log."""
 
-EVENTS: Mapping[str, pl.DataType] = {
-    "run": pl.String(),
-    "attempt": pl.UInt16(),
-    "step": pl.Int64(),
-    "epoch": pl.Float64(),
-    "time": TIME,
-    "kind": pl.String(),  # one of EVENT_KINDS
-    "text": pl.String(),
-    "source": pl.String(),
-    "line": pl.UInt32(),
-}
+EVENTS = pl.Schema(
+    {
+        "run": pl.String(),
+        "attempt": pl.UInt16(),
+        "step": pl.Int64(),
+        "epoch": pl.Float64(),
+        "time": TIME,
+        "kind": pl.String(),  # one of EVENT_KINDS
+        "text": pl.String(),
+        "source": pl.String(),
+        "line": pl.UInt32(),
+    }
+)
 """Things that happened: a traceback, a checkpoint, the end."""
 
-FACTS: Mapping[str, pl.DataType] = {
-    "run": pl.String(),
-    "key": pl.String(),  # one of FACT_KEYS where known, else the log's own name
-    "value": pl.String(),
-    "number": pl.Float64(),  # null where the value is no number
-    "source": pl.String(),
-    "line": pl.UInt32(),
-}
+FACTS = pl.Schema(
+    {
+        "run": pl.String(),
+        "key": pl.String(),  # one of FACT_KEYS where known, else the log's own name
+        "value": pl.String(),
+        "number": pl.Float64(),  # null where the value is no number
+        "source": pl.String(),
+        "line": pl.UInt32(),
+    }
+)
 """What the run was told: configuration, sizes, targets."""
 
-UNREAD: Mapping[str, pl.DataType] = {
-    "run": pl.String(),
-    "source": pl.String(),
-    "first": pl.UInt32(),  # 1-based first line of the span
-    "last": pl.UInt32(),  # 1-based last line of the span
-    "lines": pl.UInt32(),
-    "shape": pl.String(),  # the line with every number replaced by 0
-}
+UNREAD = pl.Schema(
+    {
+        "run": pl.String(),
+        "source": pl.String(),
+        "first": pl.UInt32(),  # 1-based first line of the span
+        "last": pl.UInt32(),  # 1-based last line of the span
+        "lines": pl.UInt32(),
+        "shape": pl.String(),  # the line with every number replaced by 0
+    }
+)
 """Spans of consecutive lines that nothing understood."""
 
-FRAMES: Mapping[str, Mapping[str, pl.DataType]] = {
+FRAMES: Mapping[str, pl.Schema] = {
     "metrics": METRICS,
     "events": EVENTS,
     "facts": FACTS,
@@ -102,7 +110,7 @@ FACT_KEYS = (
 
 def empty(frame: str) -> pl.DataFrame:
     """An empty frame of the named schema (``metrics``, ``events``, ``facts`` or ``unread``)."""
-    return pl.DataFrame(schema=dict(FRAMES[frame]))
+    return pl.DataFrame(schema=FRAMES[frame])
 
 
 def check(frame: str, data: pl.DataFrame) -> pl.DataFrame:
@@ -111,10 +119,12 @@ def check(frame: str, data: pl.DataFrame) -> pl.DataFrame:
     Raises:
         TypeError: A column is missing, extra, out of order or of another type; says which.
     """
-    want = dict(FRAMES[frame])
-    got = dict(data.schema)
+    want, got = FRAMES[frame], data.schema
     if got != want or list(got) != list(want):
-        wrong = [f"{name}: {got.get(name)} instead of {want.get(name)}" for name in {**want, **got}
-                 if got.get(name) != want.get(name)]
+        wrong = [
+            f"{name}: {got.get(name)} instead of {want.get(name)}"
+            for name in {**want, **got}
+            if got.get(name) != want.get(name)
+        ]
         raise TypeError(f"not a {frame} frame: {'; '.join(wrong) or 'columns out of order'}")
     return data

@@ -67,7 +67,11 @@ def _report(run: Run, rules: Sequence[CompiledRule], options: Options) -> tuple[
     outcomes = evaluate(run, rules, options.directions)
     findings = diagnose(outcomes, rules)
     report = RunReport(
-        run, headline(run, findings), summarize(run), curves(run, findings, options.directions), findings,
+        run,
+        headline(run, findings),
+        summarize(run),
+        curves(run, findings, options.directions),
+        findings,
         tuple(outcome.rule for outcome in outcomes if outcome.clear),
         tuple(missing for outcome in outcomes for missing in outcome.not_applicable),
     )

@@ -18,7 +18,8 @@ def diagnose(outcomes: Sequence[Outcome], rules: Sequence[CompiledRule]) -> tupl
 
 
 def _folded(finding: Finding, others: Sequence[Finding], leads: dict[str, frozenset[str]]) -> Finding:
-    parent = next((other for other in others if finding.id in leads[other.id] and _about_the_same(finding, other)), None)
+    parents = (other for other in others if finding.id in leads[other.id] and _about_the_same(finding, other))
+    parent = next(parents, None)
     return replace(finding, folded_under=parent.id) if parent else finding
 
 

@@ -20,13 +20,17 @@ def summarize(run: Run) -> dict[str, object]:
     """Counts, extent and stated configuration of a run; keys never vanish, what is absent is None."""
     frame = run.metrics
     extent = frame.select(
-        pl.col("step").max().alias("last_step"), pl.col("epoch").max().alias("last_epoch"),
-        pl.col("time").min().alias("started"), pl.col("time").max().alias("ended"),
+        pl.col("step").max().alias("last_step"),
+        pl.col("epoch").max().alias("last_epoch"),
+        pl.col("time").min().alias("started"),
+        pl.col("time").max().alias("ended"),
         (pl.col("attempt").max().cast(pl.Int64) + 1).alias("attempts"),
     ).row(0, named=True)
     started, ended = extent["started"], extent["ended"]
-    facts = {row["key"]: row["number"] if row["number"] is not None else row["value"]
-             for row in run.facts.iter_rows(named=True)}
+    facts = {
+        row["key"]: row["number"] if row["number"] is not None else row["value"]
+        for row in run.facts.iter_rows(named=True)
+    }
     return {
         "points": frame.height,
         "series": frame.select(pl.struct("split", "metric", "label").n_unique()).item() if frame.height else 0,
@@ -46,7 +50,8 @@ def _ending(run: Run) -> str | None:
 def curves(run: Run, findings: Sequence[Finding], directions: Mapping[str, Direction]) -> tuple[Curve, ...]:
     """The curves that matter: those that findings speak of, then losses and scores, then the learning rate."""
     spoken = {(finding.split, finding.metric) for finding in findings}
-    series = [s for s in RunView(run, directions).series if len(s.finite) > 1 and s.role in ("loss", "score", "reward", "lr")]
+    worth = ("loss", "score", "reward", "lr")
+    series = [s for s in RunView(run, directions).series if len(s.finite) > 1 and s.role in worth]
     series.sort(key=lambda s: _rank(s, spoken))
     chosen: dict[str, Series] = {}
     for each in series:
@@ -57,8 +62,12 @@ def curves(run: Run, findings: Sequence[Finding], directions: Mapping[str, Direc
 def _rank(series: Series, spoken: set[tuple[str | None, str | None]]) -> tuple[int, ...]:
     plain = series.metric in ("loss", "accuracy", "auroc", "perplexity")
     return (
-        (series.split, series.metric) not in spoken, series.role == "lr", not plain,
-        series.role != "loss", series.split not in ("train", "val"), -len(series),
+        (series.split, series.metric) not in spoken,
+        series.role == "lr",
+        not plain,
+        series.role != "loss",
+        series.split not in ("train", "val"),
+        -len(series),
     )
 
 
@@ -68,9 +77,14 @@ def _curve(series: Series) -> Curve:
     best = int(pick(finite.value)) if pick else None
     stride = -(-len(series) // _MOST_POINTS)
     return Curve(
-        series.name, tuple(series.value[::stride].tolist()), float(finite.value[0]), float(finite.value[-1]),
+        series.name,
+        tuple(series.value[::stride].tolist()),
+        float(finite.value[0]),
+        float(finite.value[-1]),
         None if best is None else float(finite.value[best]),
-        Position() if best is None else finite.point(best).position, series.direction, len(series),
+        Position() if best is None else finite.point(best).position,
+        series.direction,
+        len(series),
     )
 
 

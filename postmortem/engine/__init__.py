@@ -14,7 +14,9 @@ from postmortem.names import Direction
 __all__ = ["CompiledRule", "RuleConfig", "RunView", "evaluate", "load_config", "load_rules"]
 
 
-def evaluate(run: Run, rules: Sequence[CompiledRule], directions: Mapping[str, Direction] | None = None) -> list[Outcome]:
+def evaluate(
+    run: Run, rules: Sequence[CompiledRule], directions: Mapping[str, Direction] | None = None
+) -> list[Outcome]:
     """What each rule says of a run.
 
     Args:

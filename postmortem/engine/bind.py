@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -56,8 +57,11 @@ def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
         and (not selector.role or series.role in selector.role)
         and (not selector.metric or _first_match(series.metric, selector.metric) is not None)
         and _first_match(series.metric, selector.but) is None
-        and (selector.direction is None or series.direction == selector.direction
-             or (selector.direction == "known" and series.direction is not None))
+        and (
+            selector.direction is None
+            or series.direction == selector.direction
+            or (selector.direction == "known" and series.direction is not None)
+        )
         and (like is None or series.metric == like.metric)
         and (unlike is None or series.name != unlike.name)
         and (same_split is None or series.split == same_split.split)
@@ -82,7 +86,21 @@ def _preference(series: Series, selector: Selector) -> tuple[int, int, int]:
 def _joined(hits: list[Series]) -> Series:
     """All the series as one, in the order of the log."""
     names = ", ".join(series.name for series in hits[:3]) + (", ..." if len(hits) > 3 else "")
-    columns = ("value", "step", "epoch", "seconds", "line", "source", "order")
-    joined = {column: np.concatenate([getattr(series, column) for series in hits]) for column in columns}
-    whole = replace(hits[0], name=names, metric="", label="", **joined)
+
+    def joined(column: str) -> Any:
+        return np.concatenate([getattr(series, column) for series in hits])
+
+    whole = replace(
+        hits[0],
+        name=names,
+        metric="",
+        label="",
+        value=joined("value"),
+        step=joined("step"),
+        epoch=joined("epoch"),
+        seconds=joined("seconds"),
+        line=joined("line"),
+        source=joined("source"),
+        order=joined("order"),
+    )
     return whole.take(np.argsort(whole.order, kind="stable"))

@@ -14,8 +14,12 @@ COORDINATES = ("epoch", "step", "progress")
 """Names every point has: its epoch, its step, and its share (0 to 1) of the logged run."""
 
 _PLAIN: dict[Kind, str] = {
-    "series": "a series", "window": "a window such as train.loss[50]", "number": "a number", "truth": "a truth",
-    "truths": "a truth at each point", "text": 'a text such as "oom"',
+    "series": "a series",
+    "window": "a window such as train.loss[50]",
+    "number": "a number",
+    "truth": "a truth",
+    "truths": "a truth at each point",
+    "text": 'a text such as "oom"',
 }
 
 
@@ -91,13 +95,13 @@ class Checker:
         if found is None:
             self._say(f"there is no function {node.function}()", node, _nearest(node.function, FUNCTIONS, "functions"))
             return "number"
-        kinds = [self._argument(found, i, given, node) for i, given in enumerate(node.arguments)]
-        missing = [a.name for a in found.arguments[len(kinds):] if a.default is None]
+        kinds = [self._argument(found, i, given) for i, given in enumerate(node.arguments)]
+        missing = [a.name for a in found.arguments[len(kinds) :] if a.default is None]
         if missing:
             self._say(f"{found.name}() lacks {' and '.join(missing)}", node, f"write {found.signature}")
         return _returned(found, kinds)
 
-    def _argument(self, found: Function, index: int, given: Node, call: Node) -> Kind:
+    def _argument(self, found: Function, index: int, given: Node) -> Kind:
         if index < len(found.arguments):
             return self._expect(given, found.arguments[index].kinds)
         if index == len(found.arguments):
@@ -126,5 +130,3 @@ def _cure(got: Kind, wanted: tuple[Kind, ...]) -> str | None:
     if got == "series" and "number" in wanted:
         return "take one number of it: last(x), best(x), median(x)"
     return None
-
-

@@ -98,24 +98,36 @@ class _Compiler:
         for name, text in check.let.items():
             let[name], names[name] = self._expression(text, (*path, "let", name), names, _ANY)
         needs = tuple(
-            CompiledNeed(self._expression(need.that, (*path, "needs", i, "that"), names, _TRUTHS[:1])[0],
-                         need.otherwise, need.log)
+            CompiledNeed(
+                self._expression(need.that, (*path, "needs", i, "that"), names, _TRUTHS[:1])[0],
+                need.otherwise,
+                need.log,
+            )
             for i, need in enumerate(check.needs)
         )
         when, kind = self._expression(check.when, (*path, "when"), names, _TRUTHS)
-        evidence = {name: self._expression(text, (*path, "evidence", name), names, _ANY)[0]
-                    for name, text in check.evidence.items()}
+        evidence = {
+            name: self._expression(text, (*path, "evidence", name), names, _ANY)[0]
+            for name, text in check.evidence.items()
+        }
         self._texts(check, path, {**names, **dict.fromkeys(check.evidence, "number")})
         return CompiledCheck(
-            check, let, needs, when, kind == "truths", self._then(check, path, names),
-            self._optional(check.begins, (*path, "from"), names), self._optional(check.ends, (*path, "to"), names),
+            check,
+            let,
+            needs,
+            when,
+            kind == "truths",
+            self._then(check, path, names),
+            self._optional(check.begins, (*path, "from"), names),
+            self._optional(check.ends, (*path, "to"), names),
             evidence,
         )
 
     def severity(self) -> Iterator[tuple[Node | None, Severity]]:
         names: dict[str, Kind] = {}
         for check in self.rule.checks:
-            names |= dict.fromkeys(check.each, "series") | dict.fromkeys(check.let, "number")
+            names.update(dict.fromkeys(check.each, "series"))
+            names.update(dict.fromkeys(check.let, "number"))
         for i, level in enumerate(self.rule.severity):
             path: Path = ("severity", i, "when")
             yield (self._expression(level.when, path, names, _TRUTHS[:1])[0] if level.when else None), level.level
@@ -133,7 +145,9 @@ class _Compiler:
     def _optional(self, text: str | None, path: Path, names: Mapping[str, Kind]) -> Node | None:
         return self._expression(text, path, names, ("number", "text", "truth"))[0] if text is not None else None
 
-    def _expression(self, text: str, path: Path, names: Mapping[str, Kind], want: tuple[Kind, ...]) -> tuple[Node, Kind]:
+    def _expression(
+        self, text: str, path: Path, names: Mapping[str, Kind], want: tuple[Kind, ...]
+    ) -> tuple[Node, Kind]:
         try:
             node = syntax.parse(text)
         except SyntaxProblem as error:
@@ -158,9 +172,13 @@ class _Compiler:
             for key in ("like", "unlike", "with_split_of"):
                 other = getattr(selector, key)
                 if other is not None and other not in seen:
-                    self.problems.append(self.document.problem(
-                        (*path, "each", name, key), f"{other!r} is not bound before {name!r}",
-                        f"bound so far: {', '.join(seen) or 'nothing'}"))
+                    self.problems.append(
+                        self.document.problem(
+                            (*path, "each", name, key),
+                            f"{other!r} is not bound before {name!r}",
+                            f"bound so far: {', '.join(seen) or 'nothing'}",
+                        )
+                    )
             seen.append(name)
 
     def _texts(self, check: Check, path: Path, names: Mapping[str, Kind]) -> None:
@@ -171,9 +189,14 @@ class _Compiler:
                 self._say((*path, *where), SyntaxProblem("this brace belongs to no {name}", brace))
             for name, offset in template.fields(text):
                 if name not in known:
-                    self._say((*path, *where), SyntaxProblem(
-                        f"the text names {name!r}, which is neither bound, let, evidence nor a parameter", offset,
-                        f"known: {', '.join(sorted(known))}"))
+                    self._say(
+                        (*path, *where),
+                        SyntaxProblem(
+                            f"the text names {name!r}, which is neither bound, let, evidence nor a parameter",
+                            offset,
+                            f"known: {', '.join(sorted(known))}",
+                        ),
+                    )
 
 
 def _words(kinds: tuple[Kind, ...]) -> str:

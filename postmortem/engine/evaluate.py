@@ -16,7 +16,17 @@ from postmortem.engine.check import COORDINATES
 from postmortem.engine.functions import FUNCTIONS
 from postmortem.engine.syntax import Node
 from postmortem.engine.values import (
-    Array, Scalar, Series, Value, Window, absent, align, arithmetic, compare, conjunction, disjunction,
+    Array,
+    Scalar,
+    Series,
+    Value,
+    Window,
+    absent,
+    align,
+    arithmetic,
+    compare,
+    conjunction,
+    disjunction,
 )
 from postmortem.engine.view import RunView
 
@@ -127,7 +137,7 @@ class _Evaluation:
                 return value  # a series that is missing; its reason travels on
             else:
                 values.append(value)
-        values += [Scalar(argument.default) for argument in found.arguments[len(values):]]
+        values += [Scalar(argument.default) for argument in found.arguments[len(values) :]]
         return found.compute(self.scope.view, *values)
 
     def _apply(self, parts: list[Value], compute: Callable[[list[Array]], Array]) -> Value:

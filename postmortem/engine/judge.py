@@ -31,7 +31,9 @@ def judge(rule: CompiledRule, view: RunView) -> Outcome:
         return Outcome(rule.id, problems=(Problem(f"rule {rule.id} failed: {type(error).__name__}: {error}", source),))
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
     return Outcome(
-        rule.id, findings, not findings and any(verdict.clear for verdict in verdicts),
+        rule.id,
+        findings,
+        not findings and any(verdict.clear for verdict in verdicts),
         tuple(_not_applicable(rule, verdict) for verdict in verdicts if verdict.missing is not None),
     )
 
@@ -154,18 +156,29 @@ class _Trial:
         return bool(np.any(value.value[reach] == 1.0))
 
     def _finding(self, span: _Span | None, spans: int) -> Finding:
-        evidence = [(template.fill(name, self._texts({})), name, self._shown(self.scope.evaluate(node), span))
-                    for name, node in self.check.evidence.items()]
+        bare = self._texts({})
+        evidence = [
+            (template.fill(name, bare), name, self._shown(self.scope.evaluate(node), span))
+            for name, node in self.check.evidence.items()
+        ]
         texts = self._texts({name: values[0].value if values else None for _, name, values in evidence}, span)
         pieces = tuple(itertools.chain.from_iterable(_pieces(name, values) for name, _, values in evidence))
         first, last = self._extent(span, pieces)
         lead = self.bound[0] if self.bound else None
         meta = self.rule.rule
         return Finding(
-            meta.id, self._severity(), meta.title, template.fill(self.check.source.message, texts),
-            lead.split if lead else None, (lead.metric or None) if lead else None, first, last, pieces,
+            meta.id,
+            self._severity(),
+            meta.title,
+            template.fill(self.check.source.message, texts),
+            lead.split if lead else None,
+            (lead.metric or None) if lead else None,
+            first,
+            last,
+            pieces,
             because=explain(self.check.when, self.scope, span.start if span else None, spans),
-            do=meta.do, wrong_when=meta.wrong_when,
+            do=meta.do,
+            wrong_when=meta.wrong_when,
         )
 
     def _severity(self) -> Severity:
@@ -182,13 +195,19 @@ class _Trial:
             return []
         if span is not None:
             return [_at_start(value, span)]
-        return [_Piece(float(value.value[i]), value.point(i), value.since[i] if value.since else None)
-                for i in range(min(_SHOWN, len(value)))]
+        return [
+            _Piece(float(value.value[i]), value.point(i), value.since[i] if value.since else None)
+            for i in range(min(_SHOWN, len(value)))
+        ]
 
-    def _texts(self, evidence: Mapping[str, float | str | None], span: _Span | None = None) -> dict[str, float | str | None]:
+    def _texts(
+        self, evidence: Mapping[str, float | str | None], span: _Span | None = None
+    ) -> dict[str, float | str | None]:
         texts: dict[str, float | str | None] = dict(self.rule.params)
         for name, value in self.names.items():
-            texts[name] = value.name if isinstance(value, Series) else value.value if isinstance(value, Scalar) else None
+            texts[name] = (
+                value.name if isinstance(value, Series) else value.value if isinstance(value, Scalar) else None
+            )
             if isinstance(value, Scalar) and value.at is not None:
                 texts[f"{name}_at"] = value.at.words
         if span is not None:

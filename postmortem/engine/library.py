@@ -60,8 +60,13 @@ def load_config(path: Path) -> RuleConfig:
             elif key != "severity" and isinstance(value, int | float) and not isinstance(value, bool) and key:
                 params.setdefault(rule, {})[key] = float(value)
             else:
-                problems.append(Problem(f"[rules.{rule}] {key} = {value!r} is neither a number nor a severity",
-                                        str(path), hint=f"severities: {', '.join(Severity)}"))
+                problems.append(
+                    Problem(
+                        f"[rules.{rule}] {key} = {value!r} is neither a number nor a severity",
+                        str(path),
+                        hint=f"severities: {', '.join(Severity)}",
+                    )
+                )
     if problems:
         raise ConfigError(problems)
     return RuleConfig(frozenset(map(str, off)), params, severity, str(path))
@@ -130,8 +135,11 @@ def read_rule(path: Path) -> CompiledRule:
     document = load(path, error=RuleError)
     rule = validate(Rule, document, RuleError).at(path)
     if rule.id != path.name.partition(".")[0]:
-        raise RuleError(document.problem(("id",), f"the id {rule.id!r} differs from the file name",
-                                         f"rename the file to {rule.id}.yaml"))
+        raise RuleError(
+            document.problem(
+                ("id",), f"the id {rule.id!r} differs from the file name", f"rename the file to {rule.id}.yaml"
+            )
+        )
     return compile_rule(rule, document)
 
 
@@ -151,9 +159,15 @@ def _configure(rules: dict[str, CompiledRule], config: RuleConfig) -> dict[str, 
         for name in sorted({*config.off, *config.params, *config.severity} - set(rules))
     ]
     problems += [
-        Problem(f"rule {name} has no parameter {key!r}", config.source,
-                hint=did_you_mean(key, list(rules[name].params), "parameters"))
-        for name, values in config.params.items() if name in rules for key in values if key not in rules[name].params
+        Problem(
+            f"rule {name} has no parameter {key!r}",
+            config.source,
+            hint=did_you_mean(key, list(rules[name].params), "parameters"),
+        )
+        for name, values in config.params.items()
+        if name in rules
+        for key in values
+        if key not in rules[name].params
     ]
     if problems:
         raise ConfigError(problems)
@@ -163,6 +177,7 @@ def _configure(rules: dict[str, CompiledRule], config: RuleConfig) -> dict[str, 
 def _adjusted(rule: CompiledRule, config: RuleConfig) -> CompiledRule:
     fixed = config.severity.get(rule.id)
     return replace(
-        rule, params={**rule.params, **config.params.get(rule.id, {})},
+        rule,
+        params={**rule.params, **config.params.get(rule.id, {})},
         severity=((None, fixed),) if fixed else rule.severity,
     )

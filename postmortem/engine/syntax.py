@@ -140,8 +140,11 @@ def parse(text: str) -> Node:
         SyntaxProblem: The text is no expression; carries the offset of the first character that does not fit.
     """
     if len(text) > MAX_LENGTH:
-        raise SyntaxProblem(f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}", MAX_LENGTH,
-                            "name parts of it under `let:`")
+        raise SyntaxProblem(
+            f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}",
+            MAX_LENGTH,
+            "name parts of it under `let:`",
+        )
     _refuse_depth(text)
     try:
         tree = _parser().parse(text)
@@ -192,8 +195,15 @@ def _advice(text: str, offset: int) -> str | None:
     return next((advice for pattern, advice in _MISTAKES if re.match(pattern, text[offset:])), None)
 
 
-_UNITS = {"point": "points", "step": "steps", "epoch": "epochs", "second": "seconds", "min": "minutes",
-          "minute": "minutes", "hour": "hours"}
+_UNITS = {
+    "point": "points",
+    "step": "steps",
+    "epoch": "epochs",
+    "second": "seconds",
+    "min": "minutes",
+    "minute": "minutes",
+    "hour": "hours",
+}
 _SECONDS = {"minutes": 60.0, "hours": 3600.0}
 
 
@@ -228,7 +238,7 @@ class _Build(Transformer[Token, Any]):
     def negation(self, meta: Any, items: list[Any]) -> Node:
         return Negation(*_span(meta), items[0])
 
-    def sum_(self, meta: Any, items: list[Any]) -> Node:
+    def sum_(self, _meta: Any, items: list[Any]) -> Node:
         return _left_to_right(items)
 
     product = sum_

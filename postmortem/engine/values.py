@@ -113,8 +113,14 @@ class Series:
     def take(self, index: NDArray[np.int64]) -> Series:
         """The points at the given indices."""
         return replace(
-            self, value=self.value[index], step=self.step[index], epoch=self.epoch[index],
-            seconds=self.seconds[index], line=self.line[index], source=self.source[index], order=self.order[index],
+            self,
+            value=self.value[index],
+            step=self.step[index],
+            epoch=self.epoch[index],
+            seconds=self.seconds[index],
+            line=self.line[index],
+            source=self.source[index],
+            order=self.order[index],
             since=tuple(self.since[i] for i in index) if self.since else (),
         )
 
@@ -179,10 +185,18 @@ def _common_key(a: Series, b: Series) -> tuple[Array, Array]:
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide,
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
 }
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
 }
 
 

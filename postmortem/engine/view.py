@@ -63,11 +63,20 @@ class RunView:
         split, metric, label = part.row(0, named=False)[4:7]
         name = f"{split}.{metric}" if split else metric
         series = Series(
-            name=name, split=split, metric=metric, label=label, sources=tuple(self._sources),
-            value=_floats(part["value"]), step=_floats(part["step"]), epoch=_floats(part["epoch"]),
-            seconds=_floats(part["clock"]) / 1e6, line=part["line"].cast(pl.Int64).to_numpy(),
-            source=part["origin"].to_numpy(), order=part["order"].to_numpy(),
-            role=names.role(metric), direction=self._direction(name, metric),
+            name=name,
+            split=split,
+            metric=metric,
+            label=label,
+            sources=tuple(self._sources),
+            value=_floats(part["value"]),
+            step=_floats(part["step"]),
+            epoch=_floats(part["epoch"]),
+            seconds=_floats(part["clock"]) / 1e6,
+            line=part["line"].cast(pl.Int64).to_numpy(),
+            source=part["origin"].to_numpy(),
+            order=part["order"].to_numpy(),
+            role=names.role(metric),
+            direction=self._direction(name, metric),
         )
         attempts = part["attempt"].to_numpy()
         return series if attempts[0] == attempts[-1] else _without_superseded(series, attempts)
@@ -86,23 +95,30 @@ class RunView:
             hits = [s for s in self.series if s.metric == name]
             splits = sorted({s.split for s in hits})
             if len(splits) > 1:
-                return f"{name} is logged for several splits ({', '.join(splits)}); name one, such as {splits[0]}.{name}"
+                found = ", ".join(splits)
+                return f"{name} is logged for several splits ({found}); name one, such as {splits[0]}.{name}"
         return max(hits, key=len) if hits else f"{name} is not logged"
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """All events in log order."""
         return tuple(
-            Event(row["kind"], row["text"], Point(row["step"], row["epoch"], row["time"], row["source"], row["line"]),
-                  self._rank(row["source"], row["line"]))
+            Event(
+                row["kind"],
+                row["text"],
+                Point(row["step"], row["epoch"], row["time"], row["source"], row["line"]),
+                self._rank(row["source"], row["line"]),
+            )
             for row in self.run.events.iter_rows(named=True)
         )
 
     @cached_property
     def _ranks(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
         frame = self.run.metrics.select("source", "line").with_columns(pl.Series("order", self._order))
-        return {str(key[0]): (part["line"].cast(pl.Int64).to_numpy(), part["order"].to_numpy())
-                for key, part in frame.partition_by("source", as_dict=True).items()}
+        return {
+            str(key[0]): (part["line"].cast(pl.Int64).to_numpy(), part["order"].to_numpy())
+            for key, part in frame.partition_by("source", as_dict=True).items()
+        }
 
     def _rank(self, source: str, line: int) -> int:
         """Rank of the last metric record before an event of the same file; -1 when there is none."""

@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import clock, detect, settings as configuration
+from postmortem.ingest import detect
+from postmortem.ingest import settings as configuration
 from postmortem.ingest.assemble import assemble, is_log
 from postmortem.ingest.discover import Found, discover
-from postmortem.ingest.lines import Text, read_lines, sample
+from postmortem.ingest.lines import Text, read_lines
 from postmortem.ingest.pack import FormatPack, load_packs
 from postmortem.ingest.reading import Reading
 from postmortem.ingest.same import Capture
@@ -69,10 +70,10 @@ def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
 
 def _signature(text: Text) -> tuple[pl.Series, pl.Series]:
     """Hashes of the written lines, and of the timestamped ones among them."""
-    stamped = clock.stamp(text.lines, sample(text.lines)).filter(pl.col("text").str.strip_chars() != "")
-    hashes = stamped.select(own=pl.col("text").str.strip_chars_end().hash(), stamp="stamp", text="text")
-    timed = hashes.filter(pl.col("stamp").is_not_null() & pl.col("text").str.starts_with(pl.col("stamp")))
-    return hashes["own"], timed["own"].unique(maintain_order=True)
+    bare = text.lines["text"].str.strip_chars_end()
+    bare = bare.filter(bare != "")
+    timed = bare.filter(bare.str.slice(0, 80).str.contains("[0-9]:[0-9]{2}:[0-9]{2}"))
+    return bare.hash(), timed.hash().unique(maintain_order=True)
 
 
 def _holds_nothing(found: Found) -> Problem:

@@ -156,7 +156,7 @@ def _decode_chunk(texts: pl.Series, fields: Fields, schema: Mapping[str, pl.Data
 
 def _in_bulk(texts: pl.Series, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
     try:
-        whole = pl.read_ndjson("\n".join(texts).encode(), schema=dict(schema))
+        whole = pl.read_ndjson(texts.str.join("\n").item().encode(), schema=dict(schema))
     except pl.exceptions.PolarsError:
         return None
     return whole if whole.height == len(texts) else None

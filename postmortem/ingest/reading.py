@@ -6,7 +6,6 @@ printed and leaves their meaning to ``postmortem.names``, so a synonym is never 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -14,7 +13,7 @@ import polars as pl
 from postmortem.errors import Problem
 from postmortem.schema import TIME
 
-POINTS: Mapping[str, pl.DataType] = {
+POINTS = pl.Schema({
     "line": pl.UInt32(),
     "step": pl.Int64(),
     "epoch": pl.Float64(),
@@ -22,27 +21,27 @@ POINTS: Mapping[str, pl.DataType] = {
     "label": pl.String(),
     "value": pl.Float64(),
     "time": TIME,
-}
+})
 """Metric points of one file, in file order."""
 
-NOTES: Mapping[str, pl.DataType] = {
+NOTES = pl.Schema({
     "line": pl.UInt32(),
     "step": pl.Int64(),
     "epoch": pl.Float64(),
     "time": TIME,
     "kind": pl.String(),  # one of schema.EVENT_KINDS
     "text": pl.String(),
-}
+})
 """Events of one file, in file order."""
 
-SETTINGS: Mapping[str, pl.DataType] = {
+SETTINGS = pl.Schema({
     "line": pl.UInt32(),
     "key": pl.String(),  # as printed; assemble makes it canonical
     "value": pl.String(),
-}
+})
 """Configuration stated by one file, in file order."""
 
-LINES: Mapping[str, pl.DataType] = {"line": pl.UInt32(), "text": pl.String()}
+LINES = pl.Schema({"line": pl.UInt32(), "text": pl.String()})
 """Clean text lines of one file: decoded, without ANSI escapes, without line ends; 1-based physical line numbers.
 
 One physical line may give several rows (the frames of a ``\\r`` progress bar that were kept).
@@ -66,10 +65,10 @@ class Reading:
 
     source: str
     format: str
-    points: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(POINTS)))
-    notes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(NOTES)))
-    settings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(SETTINGS)))
+    points: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POINTS))
+    notes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NOTES))
+    settings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETTINGS))
     understood: int = 0
-    unread: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(LINES)))
+    unread: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINES))
     lines: int = 0
     problems: tuple[Problem, ...] = ()

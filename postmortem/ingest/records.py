@@ -78,15 +78,20 @@ def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.Da
     labels = measured.columns
     if not labels:
         return pl.DataFrame(schema=dict(POINTS))
-    # Numbers as column names cannot collide with the axes, whatever a log calls its metrics.
-    measured.columns = [str(at) for at in range(len(labels))]
-    long = base.hstack(measured).unpivot(index=base.columns, variable_name="label", value_name="value")
-    named = pl.col("label").replace_strict(measured.columns, labels, return_dtype=pl.String)
-    last_batch = pl.when(named.is_in(_last_values(labels))).then(pl.lit(""))
-    lines = pl.concat([records.line_of(label) for label in labels])
-    return (long.with_columns(named, split=pl.coalesce("split", last_batch), line=lines)
-            .filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
-            .select(pl.col(name).cast(dtype) for name, dtype in POINTS.items()))
+    index = [f"\0{name}" for name in base.columns]  # names that no label can have
+    wide = base.rename(dict(zip(base.columns, index, strict=True))).hstack(measured)
+    if isinstance(records.lines, pl.Series):
+        wide = wide.with_columns(records.lines.alias("\0line"))
+        index.append("\0line")
+    long = wide.unpivot(index=index, variable_name="label", value_name="value")
+    long = long.rename({name: name.removeprefix("\0") for name in index})
+    if not isinstance(records.lines, pl.Series):
+        long = long.with_columns(line=pl.concat([records.lines[label] for label in labels]))
+    long = long.filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
+    if last_values := _last_values(labels):
+        last_batch = pl.when(pl.col("label").is_in(last_values)).then(pl.lit(""))
+        long = long.with_columns(split=pl.coalesce("split", last_batch))
+    return long.select(pl.col(name).cast(dtype) for name, dtype in POINTS.items())
 
 
 def _last_values(labels: Sequence[str]) -> list[str]:

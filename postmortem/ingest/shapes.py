@@ -92,21 +92,31 @@ def messages(lines: pl.DataFrame) -> Messages:
 
 def numbers(told: Messages) -> Numbers:
     """The numbers of the messages, and what the text between them says they mean."""
-    shaped = told.masks.with_row_index("mask").filter(
-        pl.col("body").str.contains(r"0|(?i:nan|inf)") & (pl.col("body").str.len_bytes() <= MAX_SHAPE)
-    ).with_columns(shape=pl.col("body").str.replace_all(SLOT, "${1}" + MARK))
-    counts = told.lines["mask"].value_counts()
-    shapes = shaped.filter(pl.col("shape").str.contains(MARK, literal=True)).join(counts, on="mask").group_by("shape").agg(
-        pl.col("count").sum(), pl.col("mask"))
-    shapes = shapes.sort("count", "shape", descending=[True, False]).head(MAX_SHAPES).with_row_index("id")
+    shaped = _with_shapes(told)
+    shapes = shaped["shape"].value_counts().sort("count", "shape", descending=[True, False])
+    shapes = shapes.head(MAX_SHAPES).with_row_index("id")
     rows = [row for at, shape in zip(shapes["id"], shapes["shape"], strict=True) for row in _rows(at, understand(shape))]
     fields = pl.DataFrame(rows, schema=_FIELDS, orient="row")
     # "2.6K" is kept as printed, unless the same label is also printed without the K.
     mixed = pl.col("scale").n_unique().over("label") > 1
     fields = fields.with_columns(scale=pl.when(mixed).then("scale").otherwise(1.0))
-    known = shapes.filter(pl.col("id").is_in(fields["shape"].unique().implode())).select(shape="id", mask="mask").explode("mask")
-    hits = told.lines.select("line", "body", "mask").join(known, on="mask", how="inner", maintain_order="left")
-    return Numbers(hits.select("line", "shape", texts=pl.col("body").str.extract_all(SLOT)), fields)
+    known = shapes.filter(pl.col("id").is_in(fields["shape"].unique().implode())).select("id", "shape")
+    hits = shaped.join(known, on="shape", how="inner", maintain_order="left")
+    return Numbers(hits.select("line", shape="id", texts=pl.col("body").str.extract_all(SLOT)), fields)
+
+
+def _with_shapes(told: Messages) -> pl.DataFrame:
+    """``line``, ``body`` and ``shape`` of the lines with a number, in file order."""
+    shape = pl.col("body").str.replace_all(SLOT, "${1}" + MARK)
+    masks = told.masks.with_row_index("mask").filter(
+        pl.col("body").str.contains(r"0|(?i:nan|inf)") & (pl.col("body").str.len_bytes() <= MAX_SHAPE)
+    ).select("mask", shape=shape).filter(pl.col("shape").str.contains(MARK, literal=True))
+    # Digits inside words (Acc@1, fpr0.01) tell labels apart, so where a mask has some, the lines themselves are asked.
+    worded = pl.col("shape").str.contains("0", literal=True)
+    lines = told.lines.select("line", "body", "mask")
+    looked_up = lines.join(masks.filter(~worded), on="mask", how="inner", maintain_order="left").drop("mask")
+    asked = lines.join(masks.filter(worded), on="mask", how="semi", maintain_order="left").select("line", "body", shape=shape)
+    return pl.concat([looked_up, asked]).sort("line", maintain_order=True)
 
 
 def parsed(texts: pl.Series) -> pl.Series:

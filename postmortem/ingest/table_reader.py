@@ -245,7 +245,7 @@ def _evened(texts: pl.Series, separator: str, width: int) -> pl.Series:
 
 def _in_bulk(texts: pl.Series, separator: str, columns: Sequence[str]) -> pl.DataFrame | None:
     """The cells as Float64 where that holds for all of a column, else as text; None when rows are not lines."""
-    data = "\n".join(texts).encode()
+    data = texts.str.join("\n").item().encode()
     for kinds in (_kinds(texts, separator, columns), dict.fromkeys(columns, pl.String)):
         try:
             values = pl.read_csv(data, separator=separator, has_header=False, schema=kinds)

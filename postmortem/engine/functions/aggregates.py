@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from postmortem.engine.functions.table import RunView, function
 from postmortem.engine.values import Array, Scalar, Series, Value, Window, absent
@@ -30,16 +31,17 @@ def _roll(window: Window, expression: pl.Expr) -> Series:
     frame = pl.DataFrame({"k": _key(window), "v": pl.Series(series.value).fill_nan(None)})
     length = window.size if window.unit == "points" else window.size * _MICRO
     rolled = frame.rolling("k", period=f"{max(1, round(length))}i", closed="left" if window.before else "right").agg(
-        expression.alias("y"), pl.col("v").count().alias("n"))
+        expression.alias("y"), pl.col("v").count().alias("n")
+    )
     enough = rolled["n"].to_numpy() >= (window.size / 2 if window.unit == "points" else 1)
     values = rolled["y"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return series.with_values(np.where(enough, values, np.nan))
 
 
-def _key(window: Window) -> Array:
+def _key(window: Window) -> NDArray[np.int64]:
     series = window.series
     if window.unit == "points":
-        return np.arange(len(series), dtype=np.int64)
+        return np.arange(len(series))
     clock = {"steps": series.step, "epochs": series.epoch, "seconds": series.seconds}[window.unit]
     filled = np.maximum.accumulate(np.where(np.isnan(clock), -np.inf, clock))  # a window never looks ahead
     return np.where(np.isinf(filled), 0, filled * _MICRO).astype(np.int64)
@@ -91,8 +93,9 @@ def delta(_: RunView, x: Series | Window) -> Value:
 def slope(_: RunView, x: Series | Window) -> Value:
     """Least-squares slope per point."""
     index = pl.int_range(pl.len())
-    return _aggregate(x, lambda v: float(np.polyfit(np.arange(len(v)), v, 1)[0]),
-                      pl.cov(_V, index) / index.var(), least=2)
+    return _aggregate(
+        x, lambda v: float(np.polyfit(np.arange(len(v)), v, 1)[0]), pl.cov(_V, index) / index.var(), least=2
+    )
 
 
 def _extreme(x: Series | Window, pick: Callable[[Array], Any], rolling: pl.Expr) -> Value:
@@ -196,5 +199,3 @@ def _choose(a: Scalar, b: Scalar, pick: Callable[..., Any]) -> Scalar:
 def either(_: RunView, a: Scalar, b: Scalar) -> Value:
     """The first number, or the second one where the first is missing."""
     return a if a.value is not None else b
-
-

@@ -136,8 +136,10 @@ def done(view: RunView) -> Value:
             complete = reached.value + _interval(view, plan) > planned.value
             return Scalar(1.0 if complete else reached.value / planned.value, reached.at)
         reasons.append(planned if planned.value is None else reached)
-    return absent("the log states neither planned steps nor planned epochs beside how far it came",
-                  "the planned number of epochs or steps")
+    return absent(
+        "the log states neither planned steps nor planned epochs beside how far it came",
+        "the planned number of epochs or steps",
+    )
 
 
 def _interval(view: RunView, plan: str) -> float:
@@ -160,13 +162,16 @@ def _counted(view: RunView) -> Scalar:
         ends = np.flatnonzero(np.diff(series.epoch) > 0)
         whole = np.all(series.epoch == np.floor(series.epoch))
         if whole and len(ends) >= 2:
-            return Scalar(float(np.median(np.diff(series.step[ends]) / np.diff(series.epoch[ends]))),
-                          series.point(int(ends[-1])))
+            return Scalar(
+                float(np.median(np.diff(series.step[ends]) / np.diff(series.epoch[ends]))), series.point(int(ends[-1]))
+            )
         if not whole and len(series) >= 2 and series.epoch[-1] > series.epoch[0]:
             rate = (series.step[-1] - series.step[0]) / (series.epoch[-1] - series.epoch[0])
             return Scalar(float(rate), series.point(len(series) - 1))
-    return absent("no steps per epoch are stated, and steps and epochs are not logged together",
-                  "the step beside the epoch, or steps_per_epoch")
+    return absent(
+        "no steps per epoch are stated, and steps and epochs are not logged together",
+        "the step beside the epoch, or steps_per_epoch",
+    )
 
 
 @function("series", "plan", x="series")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from postmortem import stats
 from postmortem.engine.functions.table import RunView, function
@@ -21,8 +22,10 @@ def _needs(x: Series, least: int) -> Scalar | None:
 
 def _needs_direction(x: Series, least: int = 1) -> Scalar | None:
     if x.direction is None:
-        return absent(f"whether higher or lower is better is unknown for {x.name}",
-                      f"nothing; pass --metric {x.metric}:max or --metric {x.metric}:min")
+        return absent(
+            f"whether higher or lower is better is unknown for {x.name}",
+            f"nothing; pass --metric {x.metric}:max or --metric {x.metric}:min",
+        )
     return _needs(x, least)
 
 
@@ -53,6 +56,10 @@ def last(_: RunView, x: Series) -> Value:
     return _needs(x, 1) or x.finite.scalar(len(x.finite) - 1)
 
 
+def _better(x: Series) -> stats.Direction:
+    return "min" if x.direction == "min" else "max"
+
+
 def _pick(x: Series, better: str) -> Scalar:
     pick: Any = np.argmin if better == "min" else np.argmax
     return x.finite.scalar(int(pick(x.finite.value)))
@@ -72,12 +79,15 @@ def worst(_: RunView, x: Series) -> Value:
 
 @function("number", "ends", x="series", place="number")
 def at(_: RunView, x: Series, place: Scalar) -> Value:
-    """Value of x at or before the place of another number, such as at(train.loss, best(val.loss))."""
+    """The value of x at or before the place of another number, such as the training loss at the best validation."""
     before = _until(x, place)
     if isinstance(before, Scalar):
         return before
-    return before.finite.scalar(len(before.finite) - 1) if len(before.finite) else absent(
-        f"{x.name} has no point there yet")
+    return (
+        before.finite.scalar(len(before.finite) - 1)
+        if len(before.finite)
+        else absent(f"{x.name} has no point there yet")
+    )
 
 
 @function("number", "ends", place="number")
@@ -210,8 +220,6 @@ def best_so_far(_: RunView, x: Series) -> Value:
 @function("series", "parts", x="series", n="number")
 def ema(_: RunView, x: Series, n: Scalar) -> Value:
     """Exponential moving average with a span of n points, over the finite points."""
-    import polars as pl
-
     finite = x.finite
     return finite.with_values(pl.Series(finite.value).ewm_mean(span=max(1.0, float(n.value or 1))).to_numpy())
 
@@ -246,7 +254,7 @@ def flat_tail(_: RunView, x: Series) -> Value:
     unknown = _needs_direction(x, 4)
     if unknown:
         return unknown
-    points = stats.flat_tail(x.finite.value, str(x.direction))
+    points = stats.flat_tail(x.finite.value, _better(x))
     return Scalar(float(points), x.finite.point(max(0, len(x.finite) - max(1, points))))
 
 
@@ -293,7 +301,7 @@ def worsened_z(_: RunView, x: Series) -> Value:
 
 def _worsening(x: Series, what: str) -> Scalar:
     def compute(y: Array) -> float | None:
-        return getattr(stats.worsened(y, "min" if x.direction == "min" else "max"), what, None)
+        return getattr(stats.worsened(y, _better(x)), what, None)
 
     return _needs_direction(x, 4) or _stated(x, 4, compute, "worsening")
 
@@ -320,8 +328,11 @@ def volatility(_: RunView, x: Series, window: Scalar) -> Value:
 def nonfinite(_: RunView, x: Series) -> Value:
     """Number of NaN and infinite points, not counting those before the first finite one; with the first place."""
     bad = _bad(x)
-    return Scalar(float(len(bad)), x.point(int(bad[0]) if len(bad) else max(0, len(x) - 1))) if len(x) else absent(
-        f"{x.name} has no points")
+    return (
+        Scalar(float(len(bad)), x.point(int(bad[0]) if len(bad) else max(0, len(x) - 1)))
+        if len(x)
+        else absent(f"{x.name} has no points")
+    )
 
 
 @function("number", "shape", x="series")

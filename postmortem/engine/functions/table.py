@@ -67,8 +67,9 @@ def function(
     def register(compute: Callable[..., Any]) -> Callable[..., Any]:
         name = compute.__name__.rstrip("_")
         sentence = (compute.__doc__ or "").split("\n")[0]
-        FUNCTIONS[name] = Function(name, tuple(_argument(*item) for item in arguments.items()), returns, sentence,
-                                   family, compute)
+        FUNCTIONS[name] = Function(
+            name, tuple(_argument(*item) for item in arguments.items()), returns, sentence, family, compute
+        )
         return compute
 
     return register
