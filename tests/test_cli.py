@@ -35,9 +35,9 @@ HEALTHY = "".join(
     f"Epoch {e}/12 train_loss: {1 / e + 0.01 * (e % 3):.4f} val_loss: {1.1 / e + 0.01 * (e % 2):.4f}\n"
     for e in range(1, 13)
 )
-BROKEN = "".join(
-    f"Epoch {e}/12 train_loss: {1 / e:.4f} val_loss: {1.1 / e:.4f}\n" for e in range(1, 8)
-) + "".join(f"Epoch {e}/12 train_loss: nan val_loss: nan\n" for e in range(8, 13))
+BROKEN = "".join(f"Epoch {e}/12 train_loss: {1 / e:.4f} val_loss: {1.1 / e:.4f}\n" for e in range(1, 8)) + "".join(
+    f"Epoch {e}/12 train_loss: nan val_loss: nan\n" for e in range(8, 13)
+)
 
 
 @pytest.fixture
@@ -56,9 +56,7 @@ def call(*words: object, **environment: str) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words], env=environment)
 
 
-def shell(
-    *words: str, stdout: int = subprocess.PIPE, **environment: str
-) -> subprocess.CompletedProcess[bytes]:
+def shell(*words: str, stdout: int = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Runs a command in a process of its own."""
     root = str(Path(__file__).parents[1])
     env = {**os.environ, "PYTHONPATH": root, "PYTHONUTF8": "0", **environment}
@@ -86,9 +84,7 @@ class TestStart:
         )
         root = str(Path(__file__).parents[1])
         env = {**os.environ, "PYTHONPATH": root}
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
 
         assert done.stdout.endswith("loaded []\n")
 
@@ -104,17 +100,17 @@ class TestStart:
     @pytest.mark.parametrize(
         ("words", "hint"),
         [
-            (["analyse", "x"], "analyze"),
-            (["analyze", "--jsn", "x"], "--json"),
+            (["analyse", "."], "analyze"),
+            (["analyze", "--jsn", "."], "--json"),
             (["analyze"], "PATH"),
-            (["analyze", "x", "--set", "n_train"], "--set batch_size=256"),
-            (["analyze", "x", "--set", "=3"], "KEY=VALUE"),
-            (["analyze", "x", "--metric", "sharpe"], "--metric sharpe:max"),
-            (["analyze", "x", "--metric", ":max"], "NAME"),
-            (["analyze", "x", "--fail-on", "fatal"], "warning"),
-            (["analyze", "x", "--rules", "nowhere"], "nowhere"),
-            (["export", "x"], "-o"),
-            (["export", "x", "-o", "m.xls"], ".parquet"),
+            (["analyze", ".", "--set", "n_train"], "--set batch_size=256"),
+            (["analyze", ".", "--set", "=3"], "KEY=VALUE"),
+            (["analyze", ".", "--metric", "sharpe"], "--metric sharpe:max"),
+            (["analyze", ".", "--metric", ":max"], "NAME"),
+            (["analyze", ".", "--fail-on", "fatal"], "warning"),
+            (["analyze", ".", "--rules", "nowhere"], "nowhere"),
+            (["export", "."], "-o"),
+            (["export", ".", "-o", "m.xls"], ".parquet"),
             (["rules", "explain", "overfitt"], "overfit"),
         ],
     )
@@ -187,7 +183,7 @@ class TestAnalyze:
         result = call("analyze", "logs/brokn")
 
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "logs/brokn" in result.stderr
+        assert "there is no 'logs/brokn'; did you mean 'logs/broken'?" in result.stderr
         assert "Traceback" not in result.stderr
 
     def test_empty_folder(self, tmp_path: Path) -> None:
@@ -267,11 +263,7 @@ class TestAnalyze:
         """./postmortem.toml is used when it is there."""
         (logs / "postmortem.toml").write_text('[rules]\noff = ["nan-loss"]\n')
 
-        ids = [
-            f["id"]
-            for run in json.loads(call("analyze", "logs", "--json").stdout)["runs"]
-            for f in run["findings"]
-        ]
+        ids = [f["id"] for run in json.loads(call("analyze", "logs", "--json").stdout)["runs"] for f in run["findings"]]
 
         assert "nan-loss" not in ids
 
@@ -391,9 +383,7 @@ class TestPublicInterface:
 
         report = postmortem.analyze(["logs/broken"])
 
-        assert [run.run.name for run in report.runs] == [
-            run.name for run in postmortem.load(["logs/broken"]).runs
-        ]
+        assert [run.run.name for run in report.runs] == [run.name for run in postmortem.load(["logs/broken"]).runs]
         assert "nan-loss" in postmortem.render(report)
 
 

@@ -51,9 +51,7 @@ def strict(text: str) -> dict:
 def full() -> Report:
     """A report in which every part occurs, once with everything and once bare."""
     cause = Cause("tied-scores", "Tied scores", "supported", ("one block",))
-    rich = finding(
-        causes=(cause,), first=Position(1, 2.0, datetime(2026, 1, 2, tzinfo=UTC)), folded_under="crash"
-    )
+    rich = finding(causes=(cause,), first=Position(1, 2.0, datetime(2026, 1, 2, tzinfo=UTC)), folded_under="crash")
     bare = Finding("x", Severity.INFO, "t", "m", evidence=(Evidence("v", None),))
     return report(
         judged(run(unread=[("foo 0", 3)]), [rich, bare]),

@@ -53,6 +53,14 @@ def test_autocorrelation_finds_rho_and_ignores_trend_and_spike() -> None:
     assert basics.autocorrelation(white(rng, 400) + trend + spike) < 0.15
 
 
+def test_a_plain_trend_is_not_blamed_on_correlated_noise() -> None:
+    """When next to nothing is left around the trend, no autocorrelation is assumed for testing it."""
+    noise = ar1(np.random.default_rng(1), 200)
+
+    assert basics.autocorrelation_if_level(noise + np.linspace(0, 100, 200)) == 0.0
+    assert basics.autocorrelation_if_level(noise) == basics.autocorrelation(noise) > 0.3
+
+
 def test_rolling_joins_its_pieces_seamlessly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Working in pieces gives the same windows as working at once."""
     y = np.random.default_rng(0).normal(size=100)

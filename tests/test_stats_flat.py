@@ -110,12 +110,20 @@ def test_a_lucky_best_is_not_a_worsening(noise: str, n: int, most: float) -> Non
     assert rate(lambda y: worsened(y, "min").z > 1.645, noise, n, 300) <= most
 
 
+@pytest.mark.parametrize("n", [30, 100])
+def test_a_steep_start_does_not_hide_correlated_noise(n: int) -> None:
+    """A fall of 200 sd followed by a level with AR(1) noise is not worse than its best."""
+    fall = 200.0 * np.exp(-np.arange(n) / 3.0)
+
+    assert rate(lambda y: worsened(y, "min").z > 1.645, "ar1", n, 300, fall) <= 0.07
+
+
 def test_high_scores_are_rare_under_short_correlated_noise() -> None:
     """Where autocorrelation cannot be seen, z above 3 stays rarer than one in a hundred."""
     assert rate(lambda y: worsened(y, "min").z > 3.0, "ar1", 12, 500) <= 0.01
 
 
-@pytest.mark.parametrize(("n", "rise"), [(10, 10.0), (30, 6.0), (200, 3.0)])
+@pytest.mark.parametrize(("n", "rise"), [(10, 10.0), (30, 7.0), (200, 3.0)])
 def test_a_rise_after_the_trough_is_found(n: int, rise: float) -> None:
     """A valley whose right side climbs by the stated number of sd is found in eight of ten series."""
     time = np.arange(n) / (n - 1)

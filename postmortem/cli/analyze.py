@@ -63,12 +63,8 @@ def _directions(_: click.Context, __: click.Parameter, given: Sequence[str]) -> 
 )
 @common.settings_option
 @common.config_option
-@click.option(
-    "--run", "wanted", multiple=True, metavar="NAME", help="Only this run; * matches any text. Repeatable."
-)
-@click.option(
-    "--width", type=click.IntRange(40), metavar="N", help="Columns of the report; default: the terminal's."
-)
+@click.option("--run", "wanted", multiple=True, metavar="NAME", help="Only this run; * matches any text. Repeatable.")
+@click.option("--width", type=click.IntRange(40), metavar="N", help="Columns of the report; default: the terminal's.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -23,13 +25,40 @@ UNUSABLE = 2
 """Exit code for wrong usage, unreadable input, a wrong rule or format, and nothing that could be judged."""
 
 _PIPED_WIDTH = 100
+_NEIGHBOURS = 10_000  # names looked at for one that was meant
 _PATIENCE = 1.0  # seconds before progress is shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+
+def _existing(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    for path in paths:
+        if not path.exists():
+            raise click.BadParameter(f"there is no {shown(str(path), sys.stderr.encoding)!r}; {_near(path)}")
+    return paths
+
+
+def _near(path: Path) -> str:
+    """What the user may have meant by a path that does not exist."""
+    folder = path.parent
+    try:
+        names = [each.name for each in islice(folder.iterdir(), _NEIGHBOURS)]
+    except OSError:
+        names = []
+    close = difflib.get_close_matches(path.name, names, n=1)
+    if close:
+        return f"did you mean {shown(str(folder / close[0]), sys.stderr.encoding)!r}?"
+    return "name a log file, or a folder that holds logs"
+
+
 paths_argument = click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="PATH...",
+    type=click.Path(path_type=Path),
+    callback=_existing,
 )
 rules_option = click.option(
     "--rules",
@@ -64,9 +93,7 @@ def parse_settings(given: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition("=") for text in given]
     for key, sign, value in pairs:
         if not (key.strip() and sign and value.strip()):
-            raise click.BadParameter(
-                f"{key + sign + value!r} is not KEY=VALUE; write for example --set batch_size=256"
-            )
+            raise click.BadParameter(f"{key + sign + value!r} is not KEY=VALUE; write for example --set batch_size=256")
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 

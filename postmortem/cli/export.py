@@ -45,6 +45,7 @@ def export(paths: tuple[Path, ...], output: Path, name: str, settings: Mapping[s
     from postmortem import load
     from postmortem.errors import InputError
     from postmortem.report.export import frame, writer_for
+    from postmortem.report.numbers import plural
 
     write = writer_for(output)
     with closing(common.Progress()) as progress:
@@ -56,4 +57,4 @@ def export(paths: tuple[Path, ...], output: Path, name: str, settings: Mapping[s
     data = frame(logs, name)
     with common.writing(output):
         write(data, output)
-    common.complain(f"{data.height:,} rows of {len(logs.runs)} runs written to {output}")
+    common.complain(f"{plural(data.height, 'row')} of {plural(len(logs.runs), 'run')} written to {output}")

@@ -50,9 +50,7 @@ def explain(file: Path) -> None:
 
 
 @formats.command(epilog="\b\nExample:\n  postmortem formats test my-formats/")
-@click.argument(
-    "folders", nargs=-1, metavar="[DIR]...", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("folders", nargs=-1, metavar="[DIR]...", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @common.ends_on_error
 def test(folders: tuple[Path, ...]) -> None:
     """Run formats on their own samples.
@@ -60,7 +58,8 @@ def test(folders: tuple[Path, ...]) -> None:
     Takes the shipped formats and those in DIR, and shows every mistake at once.
     """
     from postmortem.ingest.pack import load_packs
+    from postmortem.report.numbers import plural
 
     packs = list(load_packs(folders))
     samples = sum(len(pack.samples) for pack in packs)
-    common.deliver(f"{len(packs)} formats read their {samples} samples\n", None)
+    common.deliver(f"{plural(len(packs), 'format')}: all of {plural(samples, 'sample')} read as they should\n", None)

@@ -70,6 +70,7 @@ def test(paths: tuple[Path, ...]) -> None:
     """
     from postmortem.builtin import shipped
     from postmortem.cases import run_cases
+    from postmortem.report.numbers import plural
 
     results = run_cases(paths or (shipped("rules"),))
     failed = [result for result in results if not result.passed]
@@ -83,10 +84,8 @@ def test(paths: tuple[Path, ...]) -> None:
                 hint="name a rule <id>.yaml, or a folder of rules with <id>.test.yaml beside each",
             )
         )
-    rules_tested = len({result.rule for result in results})
-    common.deliver(
-        f"{len(results) - len(failed)} of {len(results)} cases of {rules_tested} rules pass\n", None
-    )
+    tested = plural(len({result.rule for result in results}), "rule")
+    common.deliver(f"{len(results) - len(failed)} of {plural(len(results), 'case')} of {tested} pass\n", None)
     sys.exit(int(bool(failed)))
 
 
@@ -100,8 +99,9 @@ def check(paths: tuple[Path, ...]) -> None:
     """
     from postmortem.builtin import shipped
     from postmortem.engine.library import read_rules
+    from postmortem.report.numbers import plural
 
     count = len(read_rules(paths or (shipped("rules"),)))
     if not count:
         raise ConfigError(Problem("no rule was found", hint="a rule is a YAML file named <id>.yaml"))
-    common.deliver(f"{count} rules are sound\n", None)
+    common.deliver(f"no mistake in {plural(count, 'rule')}\n", None)

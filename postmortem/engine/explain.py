@@ -83,7 +83,7 @@ def write(node: Node) -> str:
 
 
 def _nested(node: Node) -> str:
-    simple = isinstance(node, syntax.Number | syntax.Text | syntax.Param | syntax.Name | syntax.Call | syntax.Window)
+    simple = isinstance(node, syntax.Number | syntax.Text | syntax.Param | syntax.Name | syntax.Call)
     return write(node) if simple else f"({write(node)})"
 
 

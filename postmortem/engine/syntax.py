@@ -184,7 +184,7 @@ _MISTAKES = (
     (r"!(?!=)", "write `not`"),
     (r"=(?!=)", "compare with `==`"),
     (r"'", 'texts stand in double quotes: "oom"'),
-    (r"\*\*|\^", "there is no power; write log(x) or x * x"),
+    (r"\*|\^", "there is no power; write log(x) or x * x"),
     (r"[<>]", "comparisons are not chained: write `a < b and b < c`"),
     (r"[A-Za-z_$]", "an operator (and, or, +, <, ...) is missing before this word"),
     (r"[/\-+:]", "a metric name with other characters stands in backticks: `grad_norm/layer.0`"),

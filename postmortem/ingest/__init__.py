@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import polars as pl
 
@@ -25,8 +24,13 @@ Progress = Callable[[int, int, str], None]
 _NO_SETTINGS: Mapping[str, str] = {}
 
 
-def read(paths: Sequence[str | os.PathLike[str]], *, settings: Mapping[str, str] = _NO_SETTINGS, packs: Iterable[FormatPack] | None = None,
-         progress: Progress | None = None) -> Logs:
+def read(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    settings: Mapping[str, str] = _NO_SETTINGS,
+    packs: Iterable[FormatPack] | None = None,
+    progress: Progress | None = None,
+) -> Logs:
     """Reads files and folders into runs.
 
     Args:
@@ -64,7 +68,11 @@ def read(paths: Sequence[str | os.PathLike[str]], *, settings: Mapping[str, str]
 
 def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
     text = read_lines(found.path, found.shown)
-    reading = detect.read(text, found.shown, packs) if text.lines.height else Reading(found.shown, "none", problems=text.problems)
+    reading = (
+        detect.read(text, found.shown, packs)
+        if text.lines.height
+        else Reading(found.shown, "none", problems=text.problems)
+    )
     return Capture(reading, found.folder, *_signature(text))
 
 
@@ -77,5 +85,6 @@ def _signature(text: Text) -> tuple[pl.Series, pl.Series]:
 
 
 def _holds_nothing(found: Found) -> Problem:
-    return Problem("no training metrics found in it", found.shown,
-                   hint="see `postmortem formats explain FILE` for what was tried")
+    return Problem(
+        "no training metrics found in it", found.shown, hint="see `postmortem formats explain FILE` for what was tried"
+    )

@@ -20,8 +20,9 @@ MAX_UNREAD = 2000
 """Most spans of unread lines kept of one run."""
 
 
-def assemble(captures: Sequence[Capture], configs: Sequence[tuple[str, Reading]],
-             settings: Mapping[str, str]) -> tuple[Run, ...]:
+def assemble(
+    captures: Sequence[Capture], configs: Sequence[tuple[str, Reading]], settings: Mapping[str, str]
+) -> tuple[Run, ...]:
     """Turns readings into runs.
 
     Args:
@@ -44,8 +45,10 @@ def _titles(groups: Sequence[Sequence[Capture]]) -> list[str]:
     """A short readable name for each process: its folder where that has one, else its file; common folders removed."""
     folders = [group[0].folder for group in groups]
     shared = [folder for folder in folders if folders.count(folder) > 1]
-    paths = [str(Path(group[0].reading.source).with_suffix("")) if folder in shared or len(groups) == 1 else folder
-             for folder, group in zip(folders, groups, strict=True)]
+    paths = [
+        str(Path(group[0].reading.source).with_suffix("")) if folder in shared or len(groups) == 1 else folder
+        for folder, group in zip(folders, groups, strict=True)
+    ]
     root = os.path.commonpath([str(Path(path).parent) for path in paths]) if paths else ""
     short = [os.path.relpath(path, root or ".") for path in paths]
     full = [group[0].reading.source for group in groups]
@@ -65,9 +68,10 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     events = _stacked(readings, "notes")
     facts = _facts([*readings, *beside], settings)
     metrics = restarts.divide(metrics, events.filter(pl.col("kind") == "restart")["line"])
-    parts = int(metrics["part"].max()) + 1 if metrics.height else 1  # type: ignore[call-overload]
+    parts = metrics["part"].n_unique() or 1
     sources = tuple(_source(capture) for capture in group) + tuple(
-        Source(reading.source, reading.format, reading.lines) for reading in beside)
+        Source(reading.source, reading.format, reading.lines) for reading in beside
+    )
     unread = _unread(readings)
     counted = sum(reading.lines for reading in readings), sum(reading.understood for reading in readings)
     runs = []
@@ -75,11 +79,17 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
         name = title if parts == 1 else f"{title}#{part + 1}"
         own = metrics.filter(pl.col("part") == part) if parts > 1 else metrics
         first, last = _span(metrics, part, parts)
-        runs.append(Run(
-            name, sources, _named(own, name, "metrics"),
-            _named(_with_attempts(_within(events, first, last), own), name, "events"),
-            _named(_facts_of(facts, first, last), name, "facts"),
-            _named(_within(unread, first, last, "first"), name, "unread"), *counted))
+        runs.append(
+            Run(
+                name,
+                sources,
+                _named(own, name, "metrics"),
+                _named(_with_attempts(_within(events, first, last), own), name, "events"),
+                _named(_facts_of(facts, first, last), name, "facts"),
+                _named(_within(unread, first, last, "first"), name, "unread"),
+                *counted,
+            )
+        )
     return runs
 
 
@@ -102,13 +112,15 @@ def _facts_of(facts: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
 
 
 def _named(frame: pl.DataFrame, run: str, kind: str) -> pl.DataFrame:
-    columns = dict(schema.FRAMES[kind])
+    columns = pl.Schema(schema.FRAMES[kind])
     return schema.check(kind, frame.with_columns(run=pl.lit(run)).select(list(columns)).cast(columns))
 
 
 def _stacked(readings: Sequence[Reading], name: str) -> pl.DataFrame:
-    frames = [getattr(reading, name).with_columns(source=pl.lit(reading.source)) for reading in readings]
-    return pl.concat(frames)
+    frames: list[pl.DataFrame] = [getattr(reading, name) for reading in readings]
+    return pl.concat(
+        frame.with_columns(source=pl.lit(reading.source)) for frame, reading in zip(frames, readings, strict=True)
+    )
 
 
 def _metrics(readings: Sequence[Reading]) -> pl.DataFrame:
@@ -152,7 +164,9 @@ def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
     digits = pl.col("value").cast(pl.String).str.len_bytes().mean().over(["source", "split", "metric"])
     marked = points.with_columns(digits=digits, place=pl.struct(place))
     placed = marked.filter(pl.coalesce(pl.col("step").cast(pl.Float64), "epoch").is_not_null())
-    best = placed.sort("digits", descending=True, maintain_order=True).unique("place", keep="first", maintain_order=True)
+    best = placed.sort("digits", descending=True, maintain_order=True).unique(
+        "place", keep="first", maintain_order=True
+    )
     told = best.select("place", teller="source")
     kept = marked.join(told, on="place", how="left", maintain_order="left")
     return kept.filter(pl.col("teller").is_null() | (pl.col("teller") == pl.col("source"))).select(points.columns)
@@ -168,12 +182,17 @@ def _with_attempts(events: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
 def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataFrame:
     """Settings under canonical keys, in the order stated; those of the command line last, so that they win."""
     told = _stacked(readings, "settings")
-    given = pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items()) if settings else None
+    given = (
+        pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items())
+        if settings
+        else None
+    )
     if given is not None:
-        told = pl.concat([told, given.cast(dict(SETTINGS)).with_columns(source=pl.lit(_COMMAND_LINE))])
+        told = pl.concat([told, given.cast(pl.Schema(SETTINGS)).with_columns(source=pl.lit(_COMMAND_LINE))])
     number = pl.col("value").str.replace_all(r"(\d),(\d{3})\b", "$1$2").str.extract(_LEADING_NUMBER, 1)
     return told.with_columns(
-        key=pl.col("key").map_elements(names.fact_key, return_dtype=pl.String), number=number.cast(pl.Float64, strict=False)
+        key=pl.col("key").map_elements(names.fact_key, return_dtype=pl.String),
+        number=number.cast(pl.Float64, strict=False),
     ).unique(["key", "value", "source"], keep="first", maintain_order=True)
 
 
@@ -191,10 +210,18 @@ def _unread(readings: Sequence[Reading]) -> pl.DataFrame:
     for reading in readings:
         lines = reading.unread.select(list(LINES)).filter(pl.col("text").str.strip_chars() != "")
         marked = lines.with_columns(span=(pl.col("line").cast(pl.Int64).diff() > 1).fill_null(True).cum_sum())
-        spans.append(marked.group_by("span", maintain_order=True).agg(
-            first=pl.col("line").min(), last=pl.col("line").max(), lines=pl.col("line").n_unique().cast(pl.UInt32),
-            shape=pl.col("text").first().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0"),
-        ).drop("span").with_columns(source=pl.lit(reading.source)).head(MAX_UNREAD))
+        spans.append(
+            marked.group_by("span", maintain_order=True)
+            .agg(
+                first=pl.col("line").min(),
+                last=pl.col("line").max(),
+                lines=pl.col("line").n_unique().cast(pl.UInt32),
+                shape=pl.col("text").first().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0"),
+            )
+            .drop("span")
+            .with_columns(source=pl.lit(reading.source))
+            .head(MAX_UNREAD)
+        )
     return pl.concat(spans)
 
 

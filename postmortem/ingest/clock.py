@@ -16,7 +16,11 @@ UNKNOWN_YEAR = 1900
 """Stands for a year the log does not tell."""
 
 _CLOCK = r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,9}))?"
-_DATED = r"^(.{0,40}?\b)((?:19|20)[0-9]{2})[-/.]([0-9]{2})[-/.]([0-9]{2})[T _-]\s?" + _CLOCK + r"\s?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+_DATED = (
+    r"^(.{0,40}?\b)((?:19|20)[0-9]{2})[-/.]([0-9]{2})[-/.]([0-9]{2})[T _-]\s?"
+    + _CLOCK
+    + r"\s?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
 _SHORT = r"^(.{0,20}?\[|)()([0-9]{2})[/-]([0-9]{2}) " + _CLOCK + r"()"
 _GLOG = r"^(.{0,20}?\b[IWEFD])()([0-9]{2})([0-9]{2}) " + _CLOCK + r"()"
 _FORMS = (_DATED, _SHORT, _GLOG)
@@ -74,14 +78,13 @@ def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
     month = pl.col("month").cast(pl.Int32, strict=False)
     year = pl.col("year").cast(pl.Int32, strict=False).fill_null(_year(source))
     wrapped = (month.forward_fill().diff() * 30 < -_WRAP_DAYS).fill_null(False) & (pl.col("year") == "")
-    naive = pl.datetime(
-        year + wrapped.cast(pl.Int32).cum_sum(), month,
-        *(pl.col(name).cast(pl.Int32, strict=False) for name in ("day", "hour", "minute", "second")),
-        pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False),
-        time_unit="us", time_zone="UTC",
+    day, hour, minute, second = (
+        pl.col(name).cast(pl.Int32, strict=False) for name in ("day", "hour", "minute", "second")
     )
-    valid = month.is_between(1, 12) & pl.col("day").cast(pl.Int32, strict=False).is_between(1, 31) & (
-        pl.col("hour").cast(pl.Int32, strict=False) < 24)
+    fraction = pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
+    year = year + wrapped.cast(pl.Int32).cum_sum()
+    naive = pl.datetime(year, month, day, hour, minute, second, fraction, time_zone="UTC")
+    valid = month.is_between(1, 12) & day.is_between(1, 31) & (hour < 24) & (minute < 60) & (second < 60)
     return parts.select(pl.when(valid).then(naive - _offset()).otherwise(None).cast(TIME)).to_series()
 
 
@@ -89,7 +92,8 @@ def _offset() -> pl.Expr:
     """What a zone such as ``+02:00`` is ahead of UTC."""
     digits = pl.col("zone").str.replace_all(r"[^0-9]", "").str.pad_start(4, "0")
     minutes = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(2, 2).cast(
-        pl.Int64, strict=False)
+        pl.Int64, strict=False
+    )
     sign = pl.when(pl.col("zone").str.starts_with("-")).then(-1).otherwise(1)
     return pl.duration(minutes=(sign * minutes).fill_null(0))
 

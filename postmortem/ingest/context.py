@@ -32,8 +32,12 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
     # Where epochs are counted, the step of one line of measurements says nothing of the next one.
     hands_on = pl.col("governs") & ~(pl.col("measures") & pl.lit(has_epochs))
     marks = counters.select(
-        "line", "other", own_epoch="epoch", own_step="at",
-        head_epoch=pl.when("governs").then("epoch"), head_step=pl.when(hands_on).then("at"),
+        "line",
+        "other",
+        own_epoch="epoch",
+        own_step="at",
+        head_epoch=pl.when("governs").then("epoch"),
+        head_step=pl.when(hands_on).then("at"),
         opens=pl.col("governs") & pl.col("epoch").is_not_null(),
     )
     rows = (
@@ -43,7 +47,8 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
         .sort("line")
     )
     new = pl.col("head_epoch").is_not_null() & (
-        pl.col("head_epoch") != pl.col("head_epoch").forward_fill().shift()).fill_null(True)
+        pl.col("head_epoch") != pl.col("head_epoch").forward_fill().shift()
+    ).fill_null(True)
     span = rows.with_columns(new=new.fill_null(False)).with_columns(span=pl.col("new").cum_sum())
     inherited_split = pl.coalesce("heading", pl.when("new").then(pl.lit(_NO_SPLIT))).forward_fill()
     placed = span.select(
@@ -52,7 +57,9 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
         step=pl.coalesce("own_step", pl.col("head_step").forward_fill().over("span")).cast(pl.Int64),
         split=pl.when(inherited_split != _NO_SPLIT).then(inherited_split).when("other").then(pl.lit(_OTHER_PASS)),
     )
-    return placed.filter(pl.col("line").is_in(wanted.cast(pl.UInt32).implode())).unique("line", keep="first", maintain_order=True)
+    return placed.filter(pl.col("line").is_in(wanted.cast(pl.UInt32).implode())).unique(
+        "line", keep="first", maintain_order=True
+    )
 
 
 def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
@@ -97,12 +104,14 @@ def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:
     within, ambiguous = _restarts(rows)
     # A shorter count without an epoch of its own is a pass over another set of data.
     other_pass = (pl.col("total") < pl.col("total").max()) & pl.col("epoch").is_null() & pl.col("batch").is_not_null()
-    rows = rows.with_columns(other=other_pass.fill_null(False)).with_columns(index=pl.when(~pl.col("other")).then("index"))
+    rows = rows.with_columns(other=other_pass.fill_null(False)).with_columns(
+        index=pl.when(~pl.col("other")).then("index")
+    )
     known = pl.col("total").is_not_null() & pl.col("current").is_not_null()
     base = 0 if rows["current"].min() == 0 else 1
     of_run = (pl.col("current").floor() - base) * pl.col("total") + pl.col("index")
     rows = rows.with_columns(within=pl.lit(within) | (pl.lit(ambiguous) & pl.col("batch").is_not_null()))
-    at = pl.when(pl.col("within") & known).then(of_run).when(~pl.col("within")).then("index")
+    at: pl.Expr = pl.when(pl.col("within") & known).then(of_run).when(~pl.col("within")).then("index")
     if ambiguous:  # one epoch only: its batches can be counted without knowing its length
         at = pl.coalesce(at, "index")
     return rows.with_columns(at=at)

@@ -85,11 +85,16 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
     rest = shapes.messages(lines).only(reading.unread["line"].unique())
     happened = events.find(rest, source)
     places = reading.points.select("line", "epoch", "step").sort("line")
-    notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(dict(NOTES))
+    notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(pl.Schema(NOTES))
     told = settings.find(rest, reading.points)
     carrying = pl.concat([notes["line"], told["line"]]).unique()
     unread = reading.unread.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
     return replace(
-        reading, notes=pl.concat([reading.notes, notes]).sort("line"), unread=unread, lines=text.count,
-        settings=pl.concat([reading.settings, told]).sort("line"), problems=(*text.problems, *problems),
-        understood=text.count - unread["line"].n_unique())
+        reading,
+        notes=pl.concat([reading.notes, notes]).sort("line"),
+        unread=unread,
+        lines=text.count,
+        settings=pl.concat([reading.settings, told]).sort("line"),
+        problems=(*text.problems, *problems),
+        understood=text.count - unread["line"].n_unique(),
+    )

@@ -13,17 +13,23 @@ from postmortem.errors import InputError, Problem
 MAX_FILES = 100_000
 """Most files looked at in one call."""
 
-_SKIPPED_FOLDERS = frozenset((
-    "__pycache__", "node_modules", "site-packages", "checkpoints", "weights", "images", "venv", "code", "src", "_sources"))
+_SKIPPED_FOLDERS = frozenset(
+    ("__pycache__", "node_modules", "site-packages", "checkpoints", "weights", "images", "venv", "src", "_sources")
+)
 _KEPT_HIDDEN = frozenset((".hydra",))
 _SKIPPED_SUFFIXES = frozenset(
-    ".py .pyc .pyi .ipynb .c .cc .cpp .cu .h .hpp .rs .go .java .js .ts .css .html .htm .sh .bash .bat .ps1 .r .jl .m .lua .proto "
-    ".toml .lock .cfg .ini .rst .tex .bib .svg .png .jpg .jpeg .gif .bmp .webp .tif .tiff .ico .pdf .mp4 .avi .mov .wav .flac .mp3 "
-    ".pt .pth .ckpt .bin .safetensors .h5 .hdf5 .keras .onnx .pb .tflite .npy .npz .pkl .pickle .joblib .params .solverstate "
-    ".caffemodel .model .parquet .arrow .feather .zip .tar .tgz .7z .rar .whl .so .dll .exe .db .sqlite .lmdb .ttf .woff".split())
+    """
+    .py .pyc .pyi .ipynb .c .cc .cpp .cu .h .hpp .rs .go .java .js .ts .css .html .htm .sh .bash .bat .ps1 .r
+    .jl .m .lua .proto .toml .lock .cfg .ini .rst .tex .bib .svg .png .jpg .jpeg .gif .bmp .webp .tif .tiff
+    .ico .pdf .mp4 .avi .mov .wav .flac .mp3 .pt .pth .ckpt .bin .safetensors .h5 .hdf5 .keras .onnx .pb
+    .tflite .npy .npz .pkl .pickle .joblib .params .solverstate .caffemodel .model .parquet .arrow .feather
+    .zip .tar .tgz .7z .rar .whl .so .dll .exe .db .sqlite .lmdb .ttf .woff
+    """.split()
+)
 _CONFIG = re.compile(
     r"(?i)^(?:\w+[_-])?(?:config|hparams|hyperparams|hyperparameters|args|params|run_config|train_args|training_args|flags|opts?|cfg"
-    r"|settings|hydra|overrides)\.(?:ya?ml|json)$")
+    r"|settings|hydra|overrides)\.(?:ya?ml|json)$"
+)
 _NOT_CONFIG = re.compile(r"(?i)token|special|preprocess|vocab|adapter|generation|package|feature|processor")
 
 
@@ -70,7 +76,8 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> Finding:
     finding = Finding()
     seen: set[tuple[int, int]] = set()
     for path in map(Path, paths):
-        found = _walk(path, seen, finding.problems) if path.is_dir() else [Found(path, str(path), is_config(path.name), True)]
+        alone = Found(path, str(path), is_config(path.name), named=True)
+        found = _walk(path, seen, finding.problems) if path.is_dir() else [alone]
         for item in found:
             _take(item, seen, finding)
             if len(finding.files) >= MAX_FILES:

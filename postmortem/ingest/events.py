@@ -12,40 +12,117 @@ MAX_WARNINGS = 1000
 """Most warning lines kept of one file."""
 
 _TRACEBACK = "Traceback (most recent call last)"
-_EXCEPTION = (r"^(?:\W{0,4}(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
-              r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Killed|Timeout|Abort|Fault)\b.*)$")
+_EXCEPTION = (
+    r"^(?:\W{0,4}(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
+    r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Killed|Timeout|Abort"
+    r"|Fault)\b.*)$"
+)
 
 # First match wins, so the order is from the certain to the general.
 _KINDS: tuple[tuple[str, str], ...] = (
-    ("oom", r"(?i)\bout of memory\b|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|\boom[- ]kill|Cannot allocate memory"
-            r"|std::bad_alloc|RESOURCE_EXHAUSTED|\bMemoryError\b|DefaultCPUAllocator: can't allocate"),
-    ("killed", r"(?i)^\W*killed\W*$|\bSIGKILL\b|\bSIGTERM\b|KeyboardInterrupt|exitcode\W+-(?:9|15|0{1,2})\b|Signals\.SIG(?:KILL|TERM|INT)"
-               r"|slurmstepd: error: .*CANCELLED|DUE TO TIME LIMIT|DUE TO PREEMPTION|\bkilled by (?:signal|the)|received SIG(?:TERM|INT)"
-               r"|^.{0,40}\bSegmentation fault\b"),
-    ("nan-warning", r"(?i)\b(?:loss|gradient|grad|grad_norm|activation|output|value|weights?|parameters?|metric)s?\b[^.\n=:]{0,40}"
-                    r"\b(?:is|are|was|were|became|becomes?|contains?|has|have|went|turned|to|detected)\b:? (?:a |an )?\W?"
-                    r"(?:nan|infs?\b|infinite|non-?finite|not finite)|\b(?:nan|non-?finite|infinite)\b[^.\n=:]{0,16}"
-                    r"\b(?:loss|gradients?|grad|values?|weights?|detected|encountered|found)\b"),
-    ("early-stop", r"(?i)\bearly[ -]?stopp(?:ing|ed)\b(?: (?:triggered|at|after|the|now|condition|criteri\w+|reached|activated))"
-                   r"|^\W*(?:epoch \d+:? )?early[ -]?stopp(?:ing|ed)[\W]*$|\bepoch 0*\d+: early stopping|\bstopp(?:ing|ed) early\b"
-                   r"|\bno improvement (?:in|for) .{0,40}\bstopping\b|did(?:n't| not) improve .{0,60}[Ss]topping"),
-    ("restart", r"(?i)\bresum(?:ing|ed|e) (?:training |run )?(?:from|at|epoch|training)\b"
-                r"|\b(?:loaded|loading|restor(?:ed|ing)|restored) (?:model |the )?(?:checkpoint|state|snapshot|training state)\b"
-                r"|^.{0,80}=> loaded checkpoint|\brestarting (?:training|from)\b|\bresumed epoch\b"),
-    ("best", r"(?i)\bnew best\b|\bbest (?:model|checkpoint|weights?)\b.{0,20}\b(?:saved|updated|found)|\bsav(?:ing|ed) (?:new |the )?best\b"
-             r"|\bimproved from\b|\bnew (?:record|highest|lowest) "),
-    ("checkpoint", r"(?i)\bsav(?:ing|ed) (?:the |a |model |current |full |final )*(?:checkpoint|model|weights?|state|snapshot)"
-                   r"|\b(?:checkpoint|model|weights?)(?: \S+)? (?:was |has been )?(?:saved|written)\b|\bsnapshotting to\b|^\W*saving\W*$"
-                   r"|\bsaved checkpoint\b|\bsaving \S+\.(?:pt|pth|ckpt|bin|safetensors|h5|params)\b"),
-    ("finished", r"(?i)\b(?:training|train|optimi[sz]ation|run|fitting)(?: is| was| has)?(?: been)? (?:complete(?:d)?|finished|done|ended)\b"
-                 r"(?:[\W]|$)|\bfinished training\b|\btraining (?:complete|done|finished)\b|^\W*(?:all )?done[.! ]*$"
-                 r"|\bfit.{0,12} stopped: `?max_(?:epochs|steps)"),
-    ("warning", r"\bWARNING\b|\b[A-Za-z]*Warning: |\bWARN\b|(?i:gradient overflow|overflow! |overflow detected|skipping step)"),
+    (
+        "oom",
+        r"(?i)\bout of memory\b|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|\boom[- ]kill|Cannot allocate memory"
+        r"|std::bad_alloc|RESOURCE_EXHAUSTED|\bMemoryError\b|DefaultCPUAllocator: can't allocate",
+    ),
+    (
+        "killed",
+        r"(?i)^\W*killed\W*$|\bSIGKILL\b|\bSIGTERM\b|KeyboardInterrupt|exitcode\W+-(?:9|15|0{1,2})\b"
+        r"|Signals\.SIG(?:KILL|TERM|INT)"
+        r"|slurmstepd: error: .*CANCELLED|DUE TO TIME LIMIT|DUE TO PREEMPTION|\bkilled by (?:signal|the)"
+        r"|received SIG(?:TERM|INT)"
+        r"|^.{0,40}\bSegmentation fault\b",
+    ),
+    (
+        "nan-warning",
+        r"(?i)\b(?:loss|gradient|grad|grad_norm|activation|output|value|weights?|parameters?"
+        r"|metric)s?\b[^.\n=:]{0,40}"
+        r"\b(?:is|are|was|were|became|becomes?|contains?|has|have|went|turned|to|detected)\b:? (?:a "
+        r"|an )?\W?"
+        r"(?:nan|infs?\b|infinite|non-?finite|not finite)|\b(?:nan|non-?finite|infinite)\b[^.\n=:]{0,16}"
+        r"\b(?:loss|gradients?|grad|values?|weights?|detected|encountered|found)\b",
+    ),
+    (
+        "early-stop",
+        r"(?i)\bearly[ -]?stopp(?:ing|ed)\b(?: (?:triggered|at|after|the|now|condition|criteri\w+|reached"
+        r"|activated))"
+        r"|^\W*(?:epoch \d+:? )?early[ -]?stopp(?:ing|ed)[\W]*$|\bepoch 0*\d+: early stopping"
+        r"|\bstopp(?:ing|ed) early\b"
+        r"|\bno improvement (?:in|for) .{0,40}\bstopping\b|did(?:n't| not) improve .{0,60}[Ss]topping",
+    ),
+    (
+        "restart",
+        r"(?i)\bresum(?:ing|ed|e) (?:training |run )?(?:from|at|epoch|training)\b"
+        r"|\b(?:loaded|loading|restor(?:ed|ing)|restored) (?:model |the )?(?:checkpoint|state|snapshot"
+        r"|training state)\b"
+        r"|^.{0,80}=> loaded checkpoint|\brestarting (?:training|from)\b|\bresumed epoch\b",
+    ),
+    (
+        "best",
+        r"(?i)\bnew best\b|\bbest (?:model|checkpoint|weights?)\b.{0,20}\b(?:saved|updated|found)|\bsav(?:ing"
+        r"|ed) (?:new |the )?best\b"
+        r"|\bimproved from\b|\bnew (?:record|highest|lowest) ",
+    ),
+    (
+        "checkpoint",
+        r"(?i)\bsav(?:ing|ed) (?:the |a |model |current |full |final )*(?:checkpoint|model|weights?|state"
+        r"|snapshot)"
+        r"|\b(?:checkpoint|model|weights?)(?: \S+)? (?:was |has been )?(?:saved|written)\b"
+        r"|\bsnapshotting to\b|^\W*saving\W*$"
+        r"|\bsaved checkpoint\b|\bsaving \S+\.(?:pt|pth|ckpt|bin|safetensors|h5|params)\b",
+    ),
+    (
+        "finished",
+        r"(?i)\b(?:training|train|optimi[sz]ation|run|fitting)(?: is| was| has)?(?: been)? (?:complete(?:d)?"
+        r"|finished|done|ended)\b"
+        r"(?:[\W]|$)|\bfinished training\b|\btraining (?:complete|done|finished)\b|^\W*(?:all )?done[.! ]*$"
+        r"|\bfit.{0,12} stopped: `?max_(?:epochs|steps)",
+    ),
+    (
+        "warning",
+        r"\bWARNING\b|\b[A-Za-z]*Warning: |\bWARN\b|(?i:gradient overflow|overflow! |overflow detected"
+        r"|skipping step)",
+    ),
 )
 # One of these stands in every line a pattern above can hit; looking for them first is ten times cheaper.
-_HINTS = ["memory", "oom", "alloc", "exhaust", "kill", "sig", "interrupt", "exit", "cancel", "due to", "segm", "nan", "inf",
-          "finite", "stop", "resum", "load", "restor", "restart", "best", "improve", "record", "highest", "lowest", "sav",
-          "written", "snapshot", "train", "complet", "finish", "done", "optimi", "fit", "warn", "overflow", "skipping"]
+_HINTS = [
+    "memory",
+    "oom",
+    "alloc",
+    "exhaust",
+    "kill",
+    "sig",
+    "interrupt",
+    "exit",
+    "cancel",
+    "due to",
+    "segm",
+    "nan",
+    "inf",
+    "finite",
+    "stop",
+    "resum",
+    "load",
+    "restor",
+    "restart",
+    "best",
+    "improve",
+    "record",
+    "highest",
+    "lowest",
+    "sav",
+    "written",
+    "snapshot",
+    "train",
+    "complet",
+    "finish",
+    "done",
+    "optimi",
+    "fit",
+    "warn",
+    "overflow",
+    "skipping",
+]
 
 
 def find(told: Messages, source: str) -> pl.DataFrame:
@@ -59,7 +136,9 @@ def find(told: Messages, source: str) -> pl.DataFrame:
         ``line``, ``time``, ``kind`` and ``text``, in file order. A traceback is one event, at the line of its exception.
     """
     inside, raised = _tracebacks(told)
-    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (pl.col("body").str.len_bytes() < 4000)
+    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (
+        pl.col("body").str.len_bytes() < 4000
+    )
     likely = Messages(told.lines, told.masks.with_columns(kind=pl.when(hinted).then(_kind("body"))))
     hits = likely.having(pl.col("kind").is_not_null()).filter(~pl.col("line").is_in(inside.implode()))
     found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
@@ -71,7 +150,7 @@ def find(told: Messages, source: str) -> pl.DataFrame:
 def placed(found: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events with the epoch and step they happened in, as a frame of NOTES."""
     rows = found.join(positions, on="line", how="left", maintain_order="left")
-    return rows.select(list(NOTES)).cast(dict(NOTES))
+    return rows.select(list(NOTES)).cast(pl.Schema(NOTES))
 
 
 def _kind(column: str) -> pl.Expr:
@@ -106,8 +185,14 @@ def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
         done = start + end
         inside += block["line"][: end + 1].to_list()
         said = block["text"].str.extract(_EXCEPTION, 1)[end] if len(ends) else _TRACEBACK
-        raised.append({"line": block["line"][end], "stamp": block["stamp"][end] or block["stamp"][0], "body": said,
-                       "kind": _exception_kind(said)})
+        raised.append(
+            {
+                "line": block["line"][end],
+                "stamp": block["stamp"][end] or block["stamp"][0],
+                "body": said,
+                "kind": _exception_kind(said),
+            }
+        )
     schema = {"line": pl.UInt32(), "stamp": pl.String(), "body": pl.String(), "kind": pl.String()}
     return pl.Series("line", inside, pl.UInt32), pl.DataFrame(raised, schema=schema)
 

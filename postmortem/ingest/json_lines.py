@@ -36,14 +36,21 @@ def read(lines: pl.DataFrame) -> tuple[Records, pl.Series]:
         The records, and a mask of the lines that held one.
     """
     texts = _as_json(lines["text"].str.strip_chars())
-    likely = texts.str.starts_with("{") & texts.str.ends_with("}")
-    fields = _fields(_sample(texts.filter(likely)))
-    fields = _fields(_with_unknown_keys(texts.filter(likely), fields)) | fields
-    if not fields:
-        return Records(pl.DataFrame(), lines["line"].clear()), pl.repeat(False, len(texts), eager=True)
-    values, decoded = _decode(texts.filter(likely), fields)
+    likely = looks_like_objects(texts)
+    if not likely.all():
+        texts = texts.filter(likely)
+    fields = _fields(_sample(texts))
+    values, decoded = _decode(texts, fields)
+    rare = _fields(_with_unknown_keys(texts.filter(decoded), values, fields))
+    if rare.keys() - fields.keys():
+        values, decoded = _decode(texts, rare | fields)
     held = likely.scatter(likely.arg_true().filter(~decoded), False)
     return Records(values, lines["line"].filter(held)), held
+
+
+def looks_like_objects(texts: pl.Series) -> pl.Series:
+    """A mask of the stripped texts that can be a whole object."""
+    return texts.str.starts_with("{") & texts.str.ends_with("}")
 
 
 def _sample(texts: pl.Series) -> pl.Series:
@@ -123,8 +130,13 @@ def _leaves(node: Any) -> Any:
     return [_leaves(child) for child in node] if isinstance(node, (list, tuple)) else Leaf(node, 0)
 
 
-def _with_unknown_keys(texts: pl.Series, fields: Fields) -> list[str]:
-    """A few lines for each key that no field has, so that no metric is lost because it came seldom."""
+def _with_unknown_keys(texts: pl.Series, values: pl.DataFrame, fields: Fields) -> list[str]:
+    """A few lines for each key that no field has, so that no metric is lost because it came seldom.
+
+    Only lines with more keys than decoded values can hold one.
+    """
+    decoded = values.select(pl.sum_horizontal(pl.all().is_not_null())).to_series() if values.width else 0
+    texts = texts.filter(texts.str.count_matches('":', literal=True) != decoded)
     known = {str(part) for field in fields.values() for part in field.path} | {"mean"}
     quoted = pl.col("text").str.extract_all(r'"[^"\\]+"\s*:').explode().unique()
     keys = pl.LazyFrame({"text": texts}).select(quoted).collect(engine="streaming").to_series().drop_nulls()
@@ -136,6 +148,8 @@ def _with_unknown_keys(texts: pl.Series, fields: Fields) -> list[str]:
 
 def _decode(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.Series]:
     """Values of the lines that could be decoded, and a mask of them."""
+    if not fields:
+        return pl.DataFrame(), pl.repeat(False, len(texts), eager=True)
     schema = _schema(fields)
     parts = [_decode_chunk(texts.slice(at, _CHUNK), fields, schema) for at in range(0, len(texts), _CHUNK)]
     return pl.concat([values for values, _ in parts]), pl.concat([held for _, held in parts])

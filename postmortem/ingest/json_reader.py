@@ -17,9 +17,9 @@ def share(lines: pl.DataFrame) -> float:
     texts = texts.filter(texts != "")
     if texts.is_empty():
         return 0.0
-    objects = (texts.str.starts_with("{") & texts.str.ends_with("}")).mean()
-    document = texts[0][:1] in ("{", "[") and _opens_json(texts)
-    return 1.0 if document else float(objects or 0.0)  # type: ignore[arg-type]
+    if texts[0][:1] in ("{", "[") and _opens_json(texts):
+        return 1.0
+    return json_lines.looks_like_objects(texts).sum() / len(texts)
 
 
 def _opens_json(texts: pl.Series) -> bool:
@@ -42,50 +42,46 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     Returns:
         The reading, or None when the file is no JSON.
     """
-    written = lines.filter(pl.col("text").str.strip_chars() != "")
-    if written.is_empty():
-        return None
-    texts = written["text"].str.strip_chars()
-    whole = texts.str.starts_with("{") & texts.str.ends_with("}")
-    if whole.sum() > 1 and whole.mean() >= _MOSTLY:  # type: ignore[operator]
-        return _read_lines(lines, written, source)
-    return _read_document(lines, written, source)
+    texts = lines["text"].str.strip_chars()
+    blank = texts == ""
+    objects = json_lines.looks_like_objects(texts).sum()
+    if objects > 1 and objects >= _MOSTLY * (len(texts) - blank.sum()):
+        return _read_lines(lines.filter(~blank) if blank.any() else lines, source)
+    return _read_document(lines.filter(~blank), source)
 
 
-def _read_lines(lines: pl.DataFrame, written: pl.DataFrame, source: str) -> Reading | None:
-    found, held = json_lines.read(written)
+def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:
+    found, held = json_lines.read(lines)
     if found.values.is_empty():
         return None
-    unread = written.filter(~held)
+    unread = lines.filter(~held)
     return Reading(
         source=source, format="json-lines", points=records.points(found), settings=records.settings(found),
-        understood=lines["line"].n_unique() - unread["line"].n_unique(), unread=unread,
-        lines=_count(lines),
+        understood=lines.height - unread.height, unread=unread, lines=_last(lines),
     )
 
 
-def _read_document(lines: pl.DataFrame, written: pl.DataFrame, source: str) -> Reading | None:
-    text = "\n".join(written["text"])
+def _read_document(lines: pl.DataFrame, source: str) -> Reading | None:
+    text = "\n".join(lines["text"])
     if len(text) > _LARGEST or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
-        content = json_document.content(json_document.parse(text, written["line"].to_list()))
+        content = json_document.content(json_document.parse(text, lines["line"].to_list()))
     except ValueError:
         return None
     points = [records.points(each) for each in content.records]
     settings = [records.settings(each) for each in content.records]
     facts = [(leaf.line, key, _shown(leaf.value)) for key, leaf in content.facts if leaf.value is not None]
+    stated = pl.DataFrame(facts, schema=dict(SETTINGS), orient="row")
     return Reading(
-        source=source, format="json",
-        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
-        settings=pl.concat([pl.DataFrame(facts, schema=dict(SETTINGS), orient="row"), *settings]).sort(
-            "line", maintain_order=True),
-        understood=lines["line"].n_unique(), unread=pl.DataFrame(schema=dict(LINES)), lines=_count(lines),
+        source=source, format="json", points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        settings=pl.concat([stated, *settings]).sort("line", maintain_order=True),
+        understood=lines["line"].n_unique(), unread=pl.DataFrame(schema=dict(LINES)), lines=_last(lines),
     )
 
 
-def _count(lines: pl.DataFrame) -> int:
-    return int(lines["line"].max() or 0)  # type: ignore[call-overload]
+def _last(lines: pl.DataFrame) -> int:
+    return int(lines["line"][-1]) if lines.height else 0
 
 
 def _shown(value: object) -> str:

@@ -14,12 +14,18 @@ from postmortem import names
 
 # Words that name a measurement beyond doubt, whatever else is in the log.
 _CORE = re.compile(
-    r"loss|(^|_)(acc|accuracy|auc|auroc|f1|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice|psnr"
-    r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|top1|top5|cost|mcc)"
-    r"(_|@|\d|$)|loss$|acc$|return$|reward$")
+    r"loss|(^|_)(acc|accuracy|auc|auroc|f1|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice"
+    r"|psnr"
+    r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|top1|top5"
+    r"|cost|mcc)"
+    r"(_|@|\d|$)|loss$|acc$|return$|reward$"
+)
 _CONFIG = re.compile(
-    r"(^|_|/)(weight|weights|coef|coeff|lambda|smoothing|ratio|threshold|size|dim|beta|eps|epsilon|momentum|decay|interval|every"
-    r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers|dropout)(_|$)")
+    r"(^|_|/)(weight|weights|coef|coeff|lambda|smoothing|ratio|threshold|size|dim|beta|eps|epsilon|momentum|decay"
+    r"|interval|every"
+    r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers"
+    r"|dropout)(_|$)"
+)
 _SPARSE = 0.4  # share of a line's letters that labels make up, below which it is prose
 _SERIES = 3  # lines from which a label nobody knows is taken for a series
 
@@ -42,7 +48,9 @@ def measurements(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) 
     # What stays the same is a setting repeated, but for the learning rate, which many logs print each epoch.
     novel = pl.col("changing") | (pl.col("lines") == 1)
     unknown = strong & novel & (floats | (pl.col("changing") & (pl.col("lines") >= _SERIES)))
-    placed = pl.col("begun") & pl.when(known).then(pl.col("changing") | (strong & (pl.col("lr") | novel))).otherwise(unknown)
+    placed = pl.col("begun") & pl.when(known).then(pl.col("changing") | (strong & (pl.col("lr") | novel))).otherwise(
+        unknown
+    )
     alone = ~pl.col("config") & dense & pl.when(core).then(pl.col("changing") | pl.col("begun")).otherwise(placed)
     alone &= ~pl.col("dump") | ((core | known) & pl.col("changing"))
     told = strong | (counted & dense & floats)
@@ -64,14 +72,18 @@ def _with_facts(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -
     begun = pl.col("line").max() >= start if start is not None else pl.lit(False)
     value = pl.col("value")
     said = values.group_by("shape", "slot").agg(
-        begun=begun, integers=(value == value.floor()).all(), count=pl.len(),
-        least=value.min(), most=value.max(), odd=value.is_nan().any() & value.is_not_nan().any())
+        begun=begun,
+        integers=(value == value.floor()).all(),
+        count=pl.len(),
+        least=value.min(),
+        most=value.max(),
+        odd=value.is_nan().any() & value.is_not_nan().any(),
+    )
     joined = fields.join(said, on=["shape", "slot"], how="inner", maintain_order="left")
     label = pl.col("label")
     varied = (pl.col("most").max() > pl.col("least").min()) | pl.col("odd").any()
     verdicts = {name: label.map_elements(test, return_dtype=pl.Boolean) for name, test in _TESTS.items()}
-    return joined.with_columns(
-        lines=pl.col("count").sum().over("label"), changing=varied.over("label"), **verdicts)
+    return joined.with_columns(lines=pl.col("count").sum().over("label"), changing=varied.over("label"), **verdicts)
 
 
 def _metric(label: str) -> str:

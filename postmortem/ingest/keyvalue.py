@@ -13,8 +13,11 @@ from postmortem.ingest.template import header_split
 
 NAME = "key-value"
 
-_HEADING = (r"(?i)^[^a-z]*(?:[a-z]+\W+)?(?:train|training|validation|validating|validate|valid|val|eval|evaluation|evaluating|"
-            r"test|testing|dev)\b[^0=]{0,24}$")
+_HEADING = (
+    r"(?i)^[^a-z]*(?:[a-z]+\W+)?(?:train|training|validation|validating|validate|valid|val|eval|evaluation"
+    r"|evaluating|"
+    r"test|testing|dev)\b[^0=]{0,24}$"
+)
 _ANNOUNCEMENTS = ("best", "checkpoint", "early-stop", "restart")
 
 
@@ -77,9 +80,13 @@ def _counters(found: Numbers) -> pl.DataFrame:
     counting = found.fields.filter(pl.col("kind") != "value")
     said = found.fields.group_by("shape").agg(
         pl.col("split").filter(pl.col("kind").is_in(["epoch", "step", "batch"])).first(),
-        pl.col("governs").any(), measures=(pl.col("kind") == "value").any())
+        pl.col("governs").any(),
+        measures=(pl.col("kind") == "value").any(),
+    )
     rows = found.lines.filter(pl.col("shape").is_in(counting["shape"].unique().implode())).select("line", "shape")
-    rows = rows.unique("line", keep="first", maintain_order=True).join(said, on="shape", how="left", maintain_order="left")
+    rows = rows.unique("line", keep="first", maintain_order=True).join(
+        said, on="shape", how="left", maintain_order="left"
+    )
     present = counting["kind"].unique().to_list()
     for kind in context.COUNTERS:
         if kind in present:
@@ -93,7 +100,7 @@ def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame
     """What the totals of counters say (``Epoch 1/15``), in a file that is a training log or looks like the start of one."""
     if points.is_empty() and counters["epochs"].null_count() == counters.height:
         return pl.DataFrame(schema=dict(SETTINGS))
-    return context.stated_totals(counters).select(list(SETTINGS)).cast(dict(SETTINGS))
+    return context.stated_totals(counters).select(list(SETTINGS)).cast(pl.Schema(SETTINGS))
 
 
 def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +110,9 @@ def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame) ->
     values = values.filter(~pl.col("line").is_in(_announced(found, happened).implode()))
     start = counters.filter("governs")["line"].min()
     kept = judge.measurements(fields, values, start if isinstance(start, int) else None)
-    return values.join(kept.select("shape", "slot", "label", "split"), on=["shape", "slot"], how="inner", maintain_order="left")
+    return values.join(
+        kept.select("shape", "slot", "label", "split"), on=["shape", "slot"], how="inner", maintain_order="left"
+    )
 
 
 def _announced(found: Numbers, happened: pl.DataFrame) -> pl.Series:
@@ -121,8 +130,9 @@ def _headings(told: Messages, counters: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([found, counters.select("line", "split").drop_nulls()]).unique("line").sort("line")
 
 
-def _points(accepted: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFrame, told: Messages,
-            source: str) -> pl.DataFrame:
+def _points(
+    accepted: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFrame, told: Messages, source: str
+) -> pl.DataFrame:
     """Measurements with their place and time, in file order."""
     lines = accepted["line"].unique().sort()
     moments = told.lines.filter(pl.col("line").is_in(lines.implode())).unique("line", keep="first", maintain_order=True)
@@ -132,4 +142,4 @@ def _points(accepted: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFra
     labels = accepted["label"].unique()
     telling = [label for label in labels if names.parse(label).split]  # no heading overrules these
     own = pl.when(~pl.col("label").is_in(telling)).then(pl.coalesce("split", "split_placed"))
-    return rows.select("line", "step", "epoch", own.alias("split"), "label", "value", "time").cast(dict(POINTS))
+    return rows.select("line", "step", "epoch", own.alias("split"), "label", "value", "time").cast(pl.Schema(POINTS))

@@ -1,6 +1,6 @@
-"""Bytes to clean text lines with physical line numbers.
+r"""Bytes to clean text lines with physical line numbers.
 
-A physical line ends at ``\\n``. What a terminal would have overwritten (``\\r``, backspaces, cursor moves) becomes
+A physical line ends at ``\n``. What a terminal would have overwritten (``\r``, backspaces, cursor moves) becomes
 rows of the same line, and of each progress bar only the states that count are kept.
 """
 
@@ -104,7 +104,7 @@ def _rows(raw: bytes) -> pl.DataFrame:
 
 
 def _without_overwritten(lines: pl.DataFrame) -> pl.DataFrame:
-    """Splits lines at ``\\r`` and keeps of each bar the states that count.
+    r"""Splits lines at ``\r`` and keeps of each bar the states that count.
 
     A bar that is drawn again and again (one for each epoch) counts once, with its last state. A bar that is the whole
     run counts each time its numbers change, because nothing else in the log holds them.

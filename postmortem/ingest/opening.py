@@ -90,7 +90,7 @@ def _unpacker(magic: bytes) -> Callable[[IO[bytes]], IO[bytes]] | None:
     if magic.startswith(b"\x1f\x8b"):
         return lambda raw: gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
     if magic.startswith(b"\xfd7zXZ\x00"):
-        return lambda raw: lzma.LZMAFile(raw)  # type: ignore[return-value]
+        return lzma.LZMAFile
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd
     return None
@@ -127,8 +127,16 @@ def _bounded(stream: IO[bytes], limit: int, shown: str) -> Content:
     data = b"".join(blocks)
     if got <= limit:
         return Content(data)
-    return Content(data[:limit], (Problem(f"only the first {limit:,} unpacked bytes were read", shown,
-                                          hint="split the file, or unpack it if it is a genuine archive"),))
+    return Content(
+        data[:limit],
+        (
+            Problem(
+                f"only the first {limit:,} unpacked bytes were read",
+                shown,
+                hint="split the file, or unpack it if it is a genuine archive",
+            ),
+        ),
+    )
 
 
 def _broken(error: Exception, got: int, shown: str) -> Problem:

@@ -107,14 +107,16 @@ def settings(records: Records) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
 
 
-def _constant(label: str, column: pl.Series) -> object:
+def _constant(label: str, column: pl.Series) -> float | str | None:
     """The one value of a column that states a setting, or None."""
-    if len(column) < 2 or column[0] is None or column.n_unique() != 1:
+    if column.dtype != pl.String and names.fact_key(label) not in _CONSTANT_FACTS:
         return None
-    value = column[0]
-    if isinstance(value, str):
-        return value if len(value) <= _LONGEST_TEXT and axes.number(column).null_count() else None
-    return value if names.fact_key(label) in _CONSTANT_FACTS else None
+    if len(column) < 2 or column[0] is None or column[0] != column[-1] or column.n_unique() != 1:
+        return None
+    value: float | str = column[0]
+    if isinstance(value, str) and (len(value) > _LONGEST_TEXT or axes.number(column.head(1))[0] is not None):
+        return None
+    return value
 
 
 def _shown(value: object) -> str:

@@ -96,7 +96,7 @@ def _apart(one: Reading, other: Reading) -> bool:
     (first, last), (start, end) = spans
     if first is None or start is None:
         return False
-    return last < start or end < first  # type: ignore[operator]
+    return bool(last < start or end < first)  # type: ignore[operator]
 
 
 def _stem(capture: Capture) -> str:

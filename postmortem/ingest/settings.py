@@ -27,11 +27,18 @@ MAX_DEPTH = 20
 FEW = 3
 """Settings every training has, from which a text without measurements is taken for a training log."""
 
-_PAIR = (r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]{0,48}?)\s*(?::|=|\.{3,})\s*"
-         r"(['\"]?[^\s'\"][^\n]{0,160}?)[\s,;]*$")
-_NAMESPACE = re.compile(r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace|TrainingArguments|HParams)\((?P<inside>.*)\)")
+_PAIR = (
+    r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]{0,48}?)\s*(?::|=|\.{3,})\s*"
+    r"(['\"]?[^\s'\"][^\n]{0,160}?)[\s,;]*$"
+)
+_NAMESPACE = re.compile(
+    r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace|TrainingArguments"
+    r"|HParams)\((?P<inside>.*)\)"
+)
 _ASSIGNED = re.compile(r"([A-Za-z_][\w.]*)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|\([^)]*\)|[^,\s()]+)")
-_DICT = re.compile(r"['\"]([A-Za-z_][\w./ -]*)['\"]\s*:\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,{}\[\]]+)")
+_DICT = re.compile(
+    r"['\"]([A-Za-z_][\w./ -]*)['\"]\s*:\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,{}\[\]]+)"
+)
 _FLAG = re.compile(r"(?<!\S)--([A-Za-z][\w-]*)(?:[= ](?!--)('[^']*'|\"[^\"]*\"|[^\s'\"]+))?")
 _DUMP = r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
 _LEVEL = r"^[\s\[\](|:,-]*(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
@@ -60,9 +67,11 @@ def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
 
 def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     """Lines that are one ``key: value`` (or ``key = value``) and nothing else."""
-    rows = lines.with_columns(
-        pair=pl.col("body").str.extract_groups(_PAIR)).select(
-        "line", key=pl.col("pair").struct.field("1").str.strip_chars(), value=pl.col("pair").struct.field("2")).drop_nulls()
+    rows = (
+        lines.with_columns(pair=pl.col("body").str.extract_groups(_PAIR))
+        .select("line", key=pl.col("pair").struct.field("1").str.strip_chars(), value=pl.col("pair").struct.field("2"))
+        .drop_nulls()
+    )
     canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
     plain = ~pl.col("value").str.contains(r"[({]$|^[{(\[]|://") & (pl.col("key").str.count_matches(" ") <= 4)
     rows = rows.filter(plain).with_columns(canonical=canonical)
@@ -71,7 +80,7 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     # Later on "patience: 4/5" is a counter, and "lr" on its own line a measurement nobody asked for.
     late = pl.col("canonical") & ~pl.col("value").str.contains(r"[0-9]\s*/\s*[0-9]")
     rows = rows.filter(pl.lit(first is None) | (pl.col("line") < pl.lit(first or 0)) | late).drop("canonical")
-    return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(dict(SETTINGS))
+    return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(pl.Schema(SETTINGS))
 
 
 _CANONICAL = frozenset(schema.FACT_KEYS)
@@ -105,7 +114,9 @@ def read_config(path: Path, shown: str) -> Reading:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        return Reading(shown, "config", problems=(Problem("not readable as YAML or JSON", shown, line), *content.problems))
+        return Reading(
+            shown, "config", problems=(Problem("not readable as YAML or JSON", shown, line), *content.problems)
+        )
     rows = list(_flattened(root, "", 0))[:MAX_SETTINGS] if root is not None else []
     count = content.data.count(b"\n") + (not content.data.endswith(b"\n"))
     told = pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
@@ -126,7 +137,9 @@ def _flattened(node: yaml.Node, key: str, depth: int) -> Iterator[tuple[int, str
     if isinstance(node, yaml.MappingNode) and depth < MAX_DEPTH:
         for name, value in node.value:
             # W&B writes each setting as {desc: ..., value: ...}.
-            inner = "" if getattr(name, "value", "") == "value" and key else f".{name.value}" if key else str(name.value)
+            inner = (
+                "" if getattr(name, "value", "") == "value" and key else f".{name.value}" if key else str(name.value)
+            )
             yield from _flattened(value, key + inner, depth + 1)
     elif isinstance(node, yaml.ScalarNode):
         yield node.start_mark.line + 1, key, str(node.value)

@@ -24,9 +24,17 @@ MAX_SHAPE = 20_000
 _DELIMITERS = " \t:=[](){},;|<>'\"/*#&%$!?~^`\\"
 _ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
 _FIELDS = {
-    "shape": pl.UInt32(), "slot": pl.UInt32(), "kind": pl.String(), "label": pl.String(), "split": pl.String(),
-    "strong": pl.Boolean(), "scale": pl.Float64(), "counted": pl.Boolean(), "governs": pl.Boolean(),
-    "coverage": pl.Float64(), "dump": pl.Boolean(),
+    "shape": pl.UInt32(),
+    "slot": pl.UInt32(),
+    "kind": pl.String(),
+    "label": pl.String(),
+    "split": pl.String(),
+    "strong": pl.Boolean(),
+    "scale": pl.Float64(),
+    "counted": pl.Boolean(),
+    "governs": pl.Boolean(),
+    "coverage": pl.Float64(),
+    "dump": pl.Boolean(),
 }
 
 
@@ -69,13 +77,17 @@ class Numbers:
         """One row a number of the fields given: ``line``, ``shape``, ``slot``, ``value``; in file order."""
         wanted = fields.group_by("shape").agg("slot", "scale")
         rows = self.lines.join(wanted, on="shape", how="inner", maintain_order="left")
-        rows = rows.with_columns(texts=pl.col("texts").list.gather("slot")).explode("texts", "slot", "scale")
+        rows = rows.with_columns(texts=pl.col("texts").list.gather(pl.col("slot"))).explode("texts", "slot", "scale")
         return rows.select("line", "shape", "slot", value=parsed(rows["texts"]) * rows["scale"])
 
     def counter(self, kind: str) -> pl.DataFrame:
         """``line`` and the value of the first counter of a kind, in file order."""
         first = self.fields.filter(pl.col("kind") == kind).unique("shape", keep="first", maintain_order=True)
-        return self.values(first).select("line", pl.col("value").alias(kind)).unique("line", keep="first", maintain_order=True)
+        return (
+            self.values(first)
+            .select("line", pl.col("value").alias(kind))
+            .unique("line", keep="first", maintain_order=True)
+        )
 
 
 def messages(lines: pl.DataFrame) -> Messages:
@@ -95,7 +107,9 @@ def numbers(told: Messages) -> Numbers:
     shaped = _with_shapes(told)
     shapes = shaped["shape"].value_counts().sort("count", "shape", descending=[True, False])
     shapes = shapes.head(MAX_SHAPES).with_row_index("id")
-    rows = [row for at, shape in zip(shapes["id"], shapes["shape"], strict=True) for row in _rows(at, understand(shape))]
+    rows = [
+        row for at, shape in zip(shapes["id"], shapes["shape"], strict=True) for row in _rows(at, understand(shape))
+    ]
     fields = pl.DataFrame(rows, schema=_FIELDS, orient="row")
     # "2.6K" is kept as printed, unless the same label is also printed without the K.
     mixed = pl.col("scale").n_unique().over("label") > 1
@@ -108,14 +122,19 @@ def numbers(told: Messages) -> Numbers:
 def _with_shapes(told: Messages) -> pl.DataFrame:
     """``line``, ``body`` and ``shape`` of the lines with a number, in file order."""
     shape = pl.col("body").str.replace_all(SLOT, "${1}" + MARK)
-    masks = told.masks.with_row_index("mask").filter(
-        pl.col("body").str.contains(r"0|(?i:nan|inf)") & (pl.col("body").str.len_bytes() <= MAX_SHAPE)
-    ).select("mask", shape=shape).filter(pl.col("shape").str.contains(MARK, literal=True))
+    masks = (
+        told.masks.with_row_index("mask")
+        .filter(pl.col("body").str.contains(r"0|(?i:nan|inf)") & (pl.col("body").str.len_bytes() <= MAX_SHAPE))
+        .select("mask", shape=shape)
+        .filter(pl.col("shape").str.contains(MARK, literal=True))
+    )
     # Digits inside words (Acc@1, fpr0.01) tell labels apart, so where a mask has some, the lines themselves are asked.
     worded = pl.col("shape").str.contains("0", literal=True)
     lines = told.lines.select("line", "body", "mask")
     looked_up = lines.join(masks.filter(~worded), on="mask", how="inner", maintain_order="left").drop("mask")
-    asked = lines.join(masks.filter(worded), on="mask", how="semi", maintain_order="left").select("line", "body", shape=shape)
+    asked = lines.join(masks.filter(worded), on="mask", how="semi", maintain_order="left").select(
+        "line", "body", shape=shape
+    )
     return pl.concat([looked_up, asked]).sort("line", maintain_order=True)
 
 
@@ -144,5 +163,16 @@ def _masks(bodies: pl.Series) -> pl.Series:
 
 def _rows(at: int, template: Template) -> Iterator[tuple[object, ...]]:
     for item in template.fields:
-        yield (at, item.slot, item.kind, item.label, item.split, item.strong, item.scale, template.counted,
-               template.governs, template.coverage, template.dump)
+        yield (
+            at,
+            item.slot,
+            item.kind,
+            item.label,
+            item.split,
+            item.strong,
+            item.scale,
+            template.counted,
+            template.governs,
+            template.coverage,
+            template.dump,
+        )

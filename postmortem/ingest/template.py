@@ -77,26 +77,86 @@ class Template:
 _COUNTERS = ("epoch", "step", "batch", "sample")
 
 _EPOCH = frozenset(("epoch", "ep", "epochs"))
-_STEP = frozenset((
-    "step", "steps", "global step", "global_step", "globalstep", "iter", "iters", "iteration", "iterations", "update", "updates",
-    "num_updates", "up", "timestep", "timesteps", "total_timesteps", "optimizer step", "optim step", "it", "round",
-    "global iter", "total steps", "training step", "current step", "gradient step", "micro step"))
+_STEP = frozenset(
+    (
+        "step",
+        "steps",
+        "global step",
+        "global_step",
+        "globalstep",
+        "iter",
+        "iters",
+        "iteration",
+        "iterations",
+        "update",
+        "updates",
+        "num_updates",
+        "up",
+        "timestep",
+        "timesteps",
+        "total_timesteps",
+        "optimizer step",
+        "optim step",
+        "it",
+        "round",
+        "global iter",
+        "total steps",
+        "training step",
+        "current step",
+        "gradient step",
+        "micro step",
+    )
+)
 _BATCH = frozenset(("batch", "minibatch", "mini-batch", "batch_idx", "n_batch", "batch idx"))
 # Words that may stand before a counter which governs what follows ("Starting epoch 3", "=== Results for epoch 3").
-_OPENERS = frozenset((
-    "begin", "beginning", "of", "start", "starting", "started", "running", "results", "for", "at", "end", "after", "finished",
-    "completed", "summary", "metrics", "current", "evaluating", "the", "new", "on", "in", "stats", "done", "loss", "report",
-    "performance"))
+_OPENERS = frozenset(
+    (
+        "begin",
+        "beginning",
+        "of",
+        "start",
+        "starting",
+        "started",
+        "running",
+        "results",
+        "for",
+        "at",
+        "end",
+        "after",
+        "finished",
+        "completed",
+        "summary",
+        "metrics",
+        "current",
+        "evaluating",
+        "the",
+        "new",
+        "on",
+        "in",
+        "stats",
+        "done",
+        "loss",
+        "report",
+        "performance",
+    )
+)
 
 _UNIT = re.compile(
     r"(?:%|(?:ms|us|µs|ns|s|secs?|seconds?|mins?|minutes?|m|hours?|hrs?|h|[KMGTkB]|[KMGTkm]i?B|bytes?|it/s|s/it|x|W|"
-    r"[a-z]+/s(?:ec|tep|ample)?|tks/s|wps|[mk]?eV|dB|BPC|bpc|nats?|bits?|rows|samples?(?:/s(?:ec)?)?)(?![A-Za-z0-9_]))")
+    r"[a-z]+/s(?:ec|tep|ample)?|tks/s|wps|[mk]?eV|dB|BPC|bpc|nats?|bits?|rows|samples?(?:/s(?:ec)?)?)(?![A-Za-z0-9_]))"
+)
 _SPACED_UNIT = re.compile(
-    r"^[ ]?(?:[A-Za-z]{1,10}/(?:s|sec|second|step|batch|epoch|it|iter|sample|min)s?|[KMG]?i?B|ms|secs?|seconds|mins?|minutes|"
-    r"hours|BPC|nats|bits|wps|tks/s|K tks/s|[mk]?eV(?: / [A-Za-z^0-9\x01]+)*)(?![A-Za-z0-9_=:])")
+    r"^[ ]?(?:[A-Za-z]{1,10}/(?:s|sec|second|step|batch|epoch|it|iter|sample|min)s?|[KMG]?i?B|ms|secs?|seconds|mins?"
+    r"|minutes|"
+    r"hours|BPC|nats|bits|wps|tks/s|K tks/s|[mk]?eV(?: / [A-Za-z^0-9\x01]+)*)(?![A-Za-z0-9_=:])"
+)
 _QUOTED = re.compile(r"""(['"])(?P<label>[^'"]{1,80})\1\s*[:=]\s*(?P<open>[\[({'"]*|[\w.]+\(\[?)$""")
-_STRONG = re.compile(r"(?P<text>.*?)\s*(?::|=|:=|=>|->)\s*(?P<open>[\[({'\"$]*|(?:np\.|torch\.|numpy\.)?(?:float\d*|int\d*|tensor|array)"
-                     r"\(\[?)\s*$", re.DOTALL)
+_STRONG = re.compile(
+    r"(?P<text>.*?)\s*(?::|=|:=|=>|->)\s*(?P<open>[\[({'\"$]*|(?:np\.|torch\.|numpy\.)?(?:float\d*"
+    r"|int\d*|tensor|array)"
+    r"\(\[?)\s*$",
+    re.DOTALL,
+)
 _WEAK = re.compile(r"(?P<text>.*?\S)(?P<verb>\s+is|\s+-)?\s+(?:tensor\()?$", re.DOTALL)
 _BRACKETED = re.compile(r"(?P<text>.*?[A-Za-z.])(?:\([a-z]+\))?:?\s*[\[(]\s*$", re.DOTALL)
 _CUT = re.compile(r"[,;|\t{}]|\s+--?\s+|  +|[>\]](?:\s|\[|$)|:\s|\)\s(?=\S)|\*\*+|==+|--+")
@@ -111,8 +171,11 @@ _AVERAGE = re.compile(r"^%?[A-Za-z]{0,3}\s*\(\s*$")
 _NEXT_COUNTER = re.compile(r"^\]?\s*,?\s*[\[(]\s*$")
 _BARRED = re.compile(r"%\|[^|]*\|\s*$|^\s*\|[^|]*\|\s*$")
 _LOG_WORDS = re.compile(
-    r"^\W*(?:(?:[\w.]+\s+-\s+)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*|\[?[Rr]ank\s?\x01\]?:?\s*|\([A-Z]\w+ pid=\x01\)\s*"
-    r"|\[?[\w./-]+\.py:\x01(?::\w+)?\]\s*|\([\w./-]+\.py[: ]\x01\):?\s*|[\w./-]+\.py:\w+:\s+|[\w.]+\.py:\x01\s+>>\s+|root\s+-\s+)+")
+    r"^\W*(?:(?:[\w.]+\s+-\s+)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*"
+    r"|\[?[Rr]ank\s?\x01\]?:?\s*|\([A-Z]\w+ pid=\x01\)\s*"
+    r"|\[?[\w./-]+\.py:\x01(?::\w+)?\]\s*|\([\w./-]+\.py[: ]\x01\):?\s*|[\w./-]+\.py:\w+:\s+|[\w.]+\.py:\x01\s+>>\s+"
+    r"|root\s+-\s+)+"
+)
 
 
 @dataclass
@@ -140,15 +203,22 @@ def understand(shape: str) -> Template:
     for at in range(len(gaps) - 1):
         _read_slot(state, gaps, at)
     fields = tuple(replace(item, slot=item.slot + skipped) for item in _shared_best(_shared_splits(state.fields)))
-    return Template(fields, _governs(gaps, fields), "%|" in shape or _is_keras_bar(shape), _coverage(gaps, fields),
-                    bool(_DUMP.match(shape)))
+    return Template(
+        fields,
+        _governs(gaps, fields),
+        "%|" in shape or _is_keras_bar(shape),
+        _coverage(gaps, fields),
+        bool(_DUMP.match(shape)),
+    )
 
 
 def header_split(line: str) -> str | None:
     """The split a heading without numbers opens (``Validation:``, ``--- Training ---``), or None."""
     words = [word.lower() for word in _WORDS.findall(line)]
     splits = {names.split_word(word) for word in words} - {None}
-    rest = [word for word in words if names.split_word(word) is None and word not in _OPENERS | {"epoch", "set", "phase"}]
+    rest = [
+        word for word in words if names.split_word(word) is None and word not in _OPENERS | {"epoch", "set", "phase"}
+    ]
     return splits.pop() if len(splits) == 1 and not rest and len(words) <= 4 else None
 
 
@@ -170,7 +240,10 @@ def _read_slot(state: _State, gaps: list[str], at: int) -> None:
 
 def _glued(after: str) -> bool:
     """The number goes on in letters that are no unit: a version, a date, a hash, a file name."""
-    return bool(re.match(r"[.\-+]\d|[.][A-Za-z]|-[A-Za-z0-9]", after) or (re.match(r"[A-Za-z_]", after) and not _UNIT.match(after)))
+    return bool(
+        re.match(r"[.\-+]\d|[.][A-Za-z]|-[A-Za-z0-9]", after)
+        or (re.match(r"[A-Za-z_]", after) and not _UNIT.match(after))
+    )
 
 
 def _counter(state: _State, kind: Kind, label: str, after: str, at: int) -> Field | None:
@@ -180,7 +253,13 @@ def _counter(state: _State, kind: Kind, label: str, after: str, at: int) -> Fiel
 
 def _follows(state: _State, last: Field, gap: str, after: str, at: int) -> bool:
     """Numbers that belong to the one before: its total, its running average, the next counter."""
-    total: dict[str, Kind] = {"epoch": "epochs", "step": "steps", "batch": "batches", "sample": "samples", "bar": "bars"}
+    total: dict[str, Kind] = {
+        "epoch": "epochs",
+        "step": "steps",
+        "batch": "batches",
+        "sample": "samples",
+        "bar": "bars",
+    }
     if gap.strip() in ("/", "of", "]/["):
         if last.kind in total:
             state.fields.append(Field(at, total[last.kind], last.label))
@@ -196,7 +275,7 @@ def _follows(state: _State, last: Field, gap: str, after: str, at: int) -> bool:
 
 
 def _counter_without_label(gap: str, after: str, at: int, state: _State) -> Field | None:
-    """``Epoch: [0][ 200/10010]``, ``Epoch 1 [640/60000 (1%)]``, ``| 1030/30000 [``, ``[10]\\tloss``."""
+    r"""``Epoch: [0][ 200/10010]``, ``Epoch 1 [640/60000 (1%)]``, ``| 1030/30000 [``, ``[10]\tloss``."""
     totalled = after.strip() == "/"
     counters = [item.kind for item in state.fields]
     if totalled and (_BARRED.search(gap) or (at == 0 and not gap.strip())):
@@ -222,7 +301,7 @@ def _labelled(state: _State, gap: str, after: str, at: int) -> Field | None:
     if not label or not any(char.isalpha() for char in label):
         return None
     opened = match.groupdict().get("open")
-    return _field(state, label, after, at, opened is not None or bool(match["verb"]), opened or "")
+    return _field(state, label, after, at, strong=opened is not None or bool(match["verb"]), opened=opened or "")
 
 
 def _bracketed(state: _State, text: str, after: str, at: int) -> Field | None:
@@ -245,13 +324,15 @@ def _track_calls(state: _State, gap: str) -> None:
             state.calls.append(bool(found["name"]) and not _NO_CALLS.match(found["name"]))
 
 
-def _field(state: _State, label: str, after: str, at: int, strong: bool, opened: str) -> Field | None:
+def _field(state: _State, label: str, after: str, at: int, *, strong: bool, opened: str) -> Field | None:
     kind = _counter_kind(label, state, after)
     if kind is not None:
         return _counter(state, kind, label, after, at)
-    # An argument in a model dump or source code; a part of a fraction; the share of a bar; a time to go.
-    # And no name of a measurement holds quotes or is a file.
-    if any(state.calls) or after.strip() == "/" or after.startswith("%|") or label.lower() in _SKIPPED or _NO_LABEL.search(label):
+    # An argument in a model dump or source code, a part of a fraction, the share of a bar.
+    if any(state.calls) or after.strip() == "/" or after.startswith("%|"):
+        return None
+    # A time to go; and no name of a measurement holds quotes or is a file.
+    if label.lower() in _SKIPPED or _NO_LABEL.search(label):
         return None
     printed = f"{state.section} - {label}" if state.section else label
     scale = 1e3 if re.match(r"K(?![A-Za-z0-9_])", after) else 1.0
@@ -318,11 +399,12 @@ def _counter_kind(label: str, state: _State, after: str) -> Kind | None:
     first = not any(item.kind == "epoch" for item in state.fields)
     if plain in _EPOCH and first and plain != "epochs":
         return "epoch"
-    if plain in _BATCH or (plain in _STEP and state.fields and state.fields[-1].kind in ("epoch", "epochs")
-                           and "global" not in plain):
+    if plain in _BATCH or (
+        plain in _STEP and state.fields and state.fields[-1].kind in ("epoch", "epochs") and "global" not in plain
+    ):
         return "batch"
     already = any(item.kind == "step" for item in state.fields)
-    return "step" if plain.replace(" ", "_") in _STEP | {"micro_step"} or plain in _STEP and not already else None
+    return "step" if plain.replace(" ", "_") in _STEP | {"micro_step"} or (plain in _STEP and not already) else None
 
 
 def _shared_splits(fields: list[Field]) -> list[Field]:
@@ -350,8 +432,10 @@ def _shared_best(fields: list[Field]) -> list[Field]:
     first = next((item for item in fields if item.kind == "value"), None)
     if first is None or not first.label.lower().startswith("best"):
         return fields
-    return [item if item.kind != "value" or "best" in item.label.lower() else replace(item, label=f"best {item.label}")
-            for item in fields]
+    return [
+        item if item.kind != "value" or "best" in item.label.lower() else replace(item, label=f"best {item.label}")
+        for item in fields
+    ]
 
 
 def _governs(gaps: list[str], fields: tuple[Field, ...]) -> bool:

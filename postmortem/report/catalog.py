@@ -38,7 +38,7 @@ def rule_page(rule: Rule, width: int, color: bool) -> str:
     add(
         table,
         "params",
-        [_text(f"{name} = {number(param.default)}  {param.help}") for name, param in rule.params.items()],
+        [_text(f"{name} = {number(param.default)}: {param.help}") for name, param in rule.params.items()],
     )
     add(table, "see", [_text(reference) for reference in rule.references])
     add(table, "file", [_text(str(rule.path))])
@@ -48,18 +48,14 @@ def rule_page(rule: Rule, width: int, color: bool) -> str:
 def formats_list(packs: Sequence[FormatPack], width: int, color: bool) -> str:
     """All format packs, one line each, with where the format comes from."""
     rows = [
-        (Text(pack.id, style="bold"), _text(pack.title), Text(clean(pack.home or ""), style="dim"))
-        for pack in packs
+        (Text(pack.id, style="bold"), _text(pack.title), Text(clean(pack.home or ""), style="dim")) for pack in packs
     ]
     return to_text([_columns(rows)], width, color)
 
 
 def shares(scores: Sequence[tuple[str, float]], width: int, color: bool) -> str:
     """How much of a sample each reader makes something of, best first."""
-    rows = [
-        (Text(clean(name)), Text(f"{100 * score:.0f} %"), Text(_BAR * round(20 * score)))
-        for name, score in scores
-    ]
+    rows = [(Text(clean(name)), Text(f"{100 * score:.0f} %"), Text(_BAR * round(20 * score))) for name, score in scores]
     return to_text([_columns(rows)], width, color)
 
 

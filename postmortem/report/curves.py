@@ -52,9 +52,5 @@ def _drawn(curve: Curve, width: int) -> Text:
 def _row(curve: Curve) -> _Row:
     shown = numbers([curve.first, curve.last, *([] if curve.best is None else [curve.best])])
     at = position(curve.best_at if curve.best_at.epoch is None else Position(epoch=curve.best_at.epoch))
-    best = (
-        plural(curve.points, "point")
-        if curve.best is None
-        else f"best {shown[2]}" + (f" at {at}" if at else "")
-    )
+    best = plural(curve.points, "point") if curve.best is None else f"best {shown[2]}" + (f" at {at}" if at else "")
     return _Row(clean(curve.name, 40), f"{shown[0]} → {shown[1]}", best)

@@ -29,22 +29,16 @@ def writer_for(path: Path) -> Callable[[pl.DataFrame, Path], None]:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         known = ", ".join(_WRITERS)
-        raise ConfigError(
-            Problem(f"cannot tell the format of {str(path)!r}", hint=f"end the name in one of {known}")
-        )
+        raise ConfigError(Problem(f"cannot tell the format of {str(path)!r}", hint=f"end the name in one of {known}"))
     return writer
 
 
 def _ndjson(data: pl.DataFrame, path: Path) -> None:
     # Polars writes NaN as null, which would say "no value" where the log said "not a number".
     floats = [name for name, kind in data.schema.items() if kind.is_float()]
-    odd = pl.any_horizontal(pl.lit(False), *(pl.col(name).is_finite().not_() for name in floats)).fill_null(
-        False
-    )
+    odd = pl.any_horizontal(pl.lit(False), *(pl.col(name).is_finite().not_() for name in floats)).fill_null(False)
     lines = data.select(line=pl.when(~odd).then(pl.struct(pl.all()).struct.json_encode()))["line"]
-    spelled = (
-        json.dumps(plain(row), separators=(",", ":")) for row in data.filter(odd).iter_rows(named=True)
-    )
+    spelled = (json.dumps(plain(row), separators=(",", ":")) for row in data.filter(odd).iter_rows(named=True))
     with path.open("w", encoding="utf-8") as file:
         file.writelines(f"{next(spelled) if line is None else line}\n" for line in lines)
 

@@ -86,9 +86,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
     ``is_log`` says when the scale is logarithmic.
     """
     scale = math.log if is_log(values) else float
-    heights = [
-        _stretch([scale(v) if math.isfinite(v) else v for v in part]) for part in _split(values, width)
-    ]
+    heights = [_stretch([scale(v) if math.isfinite(v) else v for v in part]) for part in _split(values, width)]
     finite = [height for height in heights if height is not None]
     low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
     return "".join(_block(height, low, high) for height in heights)

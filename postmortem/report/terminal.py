@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postmortem.errors import Problem
-from postmortem.model import Report, RunReport, Source
+from postmortem.model import Report, RunReport, Severity, Source
 from postmortem.report.coverage import coverage, not_applicable
 from postmortem.report.curves import Curves
 from postmortem.report.findings import STYLE, findings
@@ -22,6 +23,8 @@ from postmortem.report.text import clean, clean_block
 
 _SOURCES = 6
 _PROBLEMS = 20
+_CLEAR, _NOT_JUDGED = ("clear", "green"), ("not judged", "dim")
+_VERDICTS = (*((str(severity), STYLE[severity]) for severity in reversed(Severity)), _CLEAR, _NOT_JUDGED)
 _ENDINGS = {
     "finished": "finished as planned",
     "early-stop": "stopped early",
@@ -42,7 +45,8 @@ def render(report: Report, width: int = 100, color: bool = False) -> str:
 def _parts(report: Report) -> Iterable[RenderableType]:
     single = len(report.runs) == 1
     if not report.runs:
-        yield Text("No training run was found.\n", style="bold")
+        yield Text("No training run was found.", style="bold")
+        yield Text("  next: see how a file would be read with `postmortem formats explain FILE`\n")
     elif not single:
         yield _overview(report.runs)
     if report.across_runs:
@@ -66,22 +70,25 @@ def _heading(title: str) -> RenderableType:
 
 
 def _overview(runs: Sequence[RunReport]) -> RenderableType:
-    sick = sum(1 for run in runs if run.findings)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for run in runs:
-        table.add_row(Text(clean(run.run.name, 100)), _verdict(run), _ids(run))
-    head = Text(f"{plural(len(runs), 'run')}: {sick} with findings, {len(runs) - sick} without", style="bold")
+        word, style = _verdict(run)
+        table.add_row(Text(clean(run.run.name, 100)), Text(word, style=style), _ids(run))
+    counted = Counter(_verdict(run) for run in runs)
+    counts = [Text(f"{counted[verdict]} {verdict[0]}", style=verdict[1]) for verdict in _VERDICTS if counted[verdict]]
+    head = Text.assemble((f"{plural(len(runs), 'run')}: ", "bold"), Text(", ").join(counts))
     return Padding(Group(head, Text(), table), (0, 0, 1, 0))
 
 
-def _verdict(run: RunReport) -> Text:
+def _verdict(run: RunReport) -> tuple[str, str]:
+    """One word for a run, and its style."""
     if run.findings:
         worst = max((finding.severity for finding in run.findings), key=lambda severity: severity.rank)
-        return Text(str(worst), style=STYLE[worst])
-    return Text("clear", style="green") if run.clear else Text("not judged", style="dim")
+        return str(worst), STYLE[worst]
+    return _CLEAR if run.clear else _NOT_JUDGED
 
 
 def _ids(run: RunReport) -> Text:
@@ -90,9 +97,7 @@ def _ids(run: RunReport) -> Text:
     ordered = sorted(run.findings, key=lambda finding: -finding.severity.rank)
     counted: dict[str, Text] = {}
     for finding in ordered:
-        counted.setdefault(
-            finding.id, Text(clean(finding.id), style=STYLE[finding.severity].removeprefix("bold "))
-        )
+        counted.setdefault(finding.id, Text(clean(finding.id), style=STYLE[finding.severity].removeprefix("bold ")))
     return Text(", ").join(counted.values())
 
 

@@ -73,27 +73,42 @@ def mad(y: Floats) -> float:
 
 
 def autocorrelation(y: Floats) -> float:
-    """Lag-1 correlation of the noise around a piecewise linear trend, between 0 and 0.95.
+    """Lag-1 correlation of the noise around a piecewise linear trend, between 0 and 0.95; 0 under 20 points.
 
     A straight line is taken from each fifth of the series (at least 10 points), lone spikes aside. The bias
     that the fitted lines cause, -(2 + 4 rho) / length, is added back (Kendall 1954; Andrews 1993 for the case
-    with a trend). Negative values count as 0, which only makes tests more careful. 0 is also returned under
-    20 points, which are too few to tell, and when under 2 % of the variance is left around the lines:
-    stationary noise does not do that (at rho 0.98 and 50 points one series in a hundred does), so what moves
-    is trend and its noise does not matter.
+    with a trend). Negative values count as 0, which only makes tests more careful.
     """
-    if len(y) < 20:
+    pieces, left = _around_lines(y)
+    power = float(np.sum(left * left))
+    if power <= 1e-20 * float(np.sum(pieces * pieces)):  # rounding errors of the fit
         return 0.0
+    length = left.shape[1]
+    raw = float(np.sum(left[:, 1:] * left[:, :-1])) / power
+    return min(max((raw + 2.0 / length) / (1.0 - 4.0 / length), 0.0), 0.95)
+
+
+def autocorrelation_if_level(y: Floats) -> float:
+    """The autocorrelation to assume when testing whether ``y`` has a trend at all.
+
+    It is 0 when under 2 % of the variance is left around the lines: stationary noise does not do that (at rho
+    0.98 and 50 points one series in a hundred does), so the little noise there is cannot feign the trend.
+    """
+    pieces, left = _around_lines(y)
+    around_mean = pieces - pieces.mean() if len(y) else pieces
+    little = float(np.sum(left * left)) <= 0.02 * float(np.sum(around_mean * around_mean))
+    return 0.0 if little else autocorrelation(y)
+
+
+def _around_lines(y: Floats) -> tuple[Floats, Floats]:
+    """The series in pieces, shape (m, length), and what lines leave of them: nothing under 20 points."""
+    if len(y) < 20:
+        return y.reshape(1, -1), np.zeros((1, len(y)))
     length = max(10, len(y) // 5)
     pieces = _without_spikes(y)[len(y) % length :].reshape(-1, length)
     time = np.arange(length) - (length - 1) / 2.0
     centred = pieces - pieces.mean(axis=1, keepdims=True)
-    left = centred - np.outer(centred @ time / (time @ time), time)
-    power = float(np.sum(left * left))
-    if power <= 0.02 * float(np.sum((pieces - pieces.mean()) ** 2)):
-        return 0.0
-    raw = float(np.sum(left[:, 1:] * left[:, :-1])) / power
-    return min(max((raw + 2.0 / length) / (1.0 - 4.0 / length), 0.0), 0.95)
+    return pieces, centred - np.outer(centred @ time / (time @ time), time)
 
 
 def _without_spikes(y: Floats) -> Floats:
@@ -101,7 +116,7 @@ def _without_spikes(y: Floats) -> Floats:
     padded = np.concatenate([y[:2], y, y[-2:]])
     middle = rolling(padded, 5, lambda windows: np.partition(windows, 2, axis=1)[:, 2])
     away = np.abs(y - middle)
-    return np.where(away > 5.0 * MAD_TO_SD * np.median(away), middle, y)
+    return np.asarray(np.where(away > 5.0 * MAD_TO_SD * np.median(away), middle, y), dtype=np.float64)
 
 
 def inflation(rho: float) -> float:

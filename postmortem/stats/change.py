@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, autocorrelation, inflation, mad, ranks, rolling
+from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, autocorrelation_if_level, inflation, mad, ranks, rolling
 from postmortem.stats.noise import noise
 
 _WINDOW = 21  # points behind that a spike is judged against
@@ -44,7 +44,7 @@ def change_point(y: Floats) -> Change | None:
     contrast = np.abs(2.0 * np.cumsum(ranks(y))[:-1] - np.arange(1, n) * (n + 1.0))
     index = int(np.argmax(contrast)) + 1
     before, after = y[:index], y[index:]
-    factor = inflation(autocorrelation(y))
+    factor = inflation(autocorrelation_if_level(y))
     exponent = -6.0 * float(contrast[index - 1]) ** 2 / (factor * (n**3 + n**2))
     p = min(1.0, 2.0 * math.exp(exponent))
     return Change(index, float(np.median(before)), float(np.median(after)), p)

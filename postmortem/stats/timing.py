@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from postmortem.stats.basics import Floats, Ints, autocorrelation, inflation, ranks, tie_sizes, two_sided
+from postmortem.stats.basics import Floats, Ints, autocorrelation_if_level, inflation, ranks, tie_sizes, two_sided
 
 _LIKE = 1.5  # intervals whose durations are within this factor are alike
 _FEWEST_FOR_DRIFT = 10
@@ -140,7 +140,7 @@ def drift(seconds_per_unit: Floats) -> Drift | None:
         return None
     third = len(pace) // 3
     early, late = float(np.median(pace[:third])), float(np.median(pace[-third:]))
-    p = _mann_whitney(pace[:third], pace[-third:], inflation(autocorrelation(pace)))
+    p = _mann_whitney(pace[:third], pace[-third:], inflation(autocorrelation_if_level(pace)))
     return Drift(early, late, late / early if early > 0.0 else math.nan, p)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postmortem.stats.basics import Floats, autocorrelation, tie_sizes, two_sided, z_of
+from postmortem.stats.basics import Floats, autocorrelation, autocorrelation_if_level, tie_sizes, two_sided, z_of
 from postmortem.stats.noise import block_means
 
 _MOST_POINTS = 2000  # for Mann-Kendall; longer series are averaged down to this many block means
@@ -44,7 +44,7 @@ def mann_kendall(y: Floats) -> Trend:
 
     Up to 10 untied points the probability is exact (Kendall 1938); above, normal with the variance corrected
     for ties and multiplied by the factor of Hamed & Rao (1998), whose rank autocorrelations are taken as
-    those of an AR(1) process (see ``autocorrelation``; none is estimated under 20 points). Series over 2000
+    those of an AR(1) process (see ``autocorrelation_if_level``; none is estimated under 20 points). Series over 2000
     points are averaged into 2000 blocks first, so the cost is bounded.
     """
     y = block_means(y, _MOST_POINTS)
@@ -57,7 +57,7 @@ def mann_kendall(y: Floats) -> Trend:
     if n <= _EXACT_UP_TO and len(ties) == n:
         p = _exact_p(n, score)
         return Trend(tau, math.copysign(z_of(p / 2.0), score) if score else 0.0, p)
-    variance = _score_variance(n, ties) * _hamed_rao(n, autocorrelation(y))
+    variance = _score_variance(n, ties) * _hamed_rao(n, autocorrelation_if_level(y))
     if variance <= 0.0:
         return Trend(0.0, 0.0, 1.0)
     z = math.copysign(max(abs(score) - 1.0, 0.0), score) / math.sqrt(variance)
