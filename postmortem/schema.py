@@ -81,6 +81,7 @@ EVENT_KINDS = (
     "early-stop",  # the program stopped itself before its planned end
     "restart",  # the program said that it resumed
     "finished",  # the program said that it ended as planned
+    "epoch",  # a heading opened an epoch
     "warning",  # a warning line
 )
 

@@ -253,6 +253,16 @@ class TestReport:
         assert re.search(r"^mute +not judged", text, re.M)
         assert text.count("The headline.") == 1
 
+    def test_many_runs_stay_readable(self) -> None:
+        """Of very many sick runs the worst are shown in full, every one in the table, and the rest is said."""
+        mild = [judged(run(f"mild{i}"), [finding(severity=Severity.INFO)]) for i in range(60)]
+        text = render(report(*mild, judged(run("bad"), [finding()])))
+
+        assert text.count("The headline.") == 40
+        assert re.search(r"^bad ─", text, re.M)
+        assert all(re.search(rf"^mild{i} +info", text, re.M) for i in range(60))
+        assert "21 more with findings" in text
+
     def test_curve_shows_ends_and_best(self) -> None:
         """A curve's first, last and best value are read off it, with where the best was."""
         assert re.search(r"val.auroc +█▅▁ +0.5829 → 0.5513 +best 0.5829 at epoch 1", render(report()))

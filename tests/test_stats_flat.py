@@ -123,7 +123,7 @@ def test_high_scores_are_rare_under_short_correlated_noise() -> None:
     assert rate(lambda y: worsened(y, "min").z > 3.0, "ar1", 12, 500) <= 0.01
 
 
-@pytest.mark.parametrize(("n", "rise"), [(10, 10.0), (30, 7.0), (200, 3.0)])
+@pytest.mark.parametrize(("n", "rise"), [(10, 10.0), (30, 8.0), (200, 3.0)])
 def test_a_rise_after_the_trough_is_found(n: int, rise: float) -> None:
     """A valley whose right side climbs by the stated number of sd is found in eight of ten series."""
     time = np.arange(n) / (n - 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
 
 from postmortem.engine import syntax
 from postmortem.engine.evaluate import Scope
@@ -40,9 +42,26 @@ def _held(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) ->
 
 def _comparison(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) -> str:
     left, right = (_number(side, scope, whole, point) for side in (node.left, node.right))
-    text = f"{write(node.left)} {node.op} {write(node.right)}"
+    text = f"{write(_spelled(node.left, scope))} {node.op} {write(_spelled(node.right, scope))}"
     values = f"{left} {node.op} {right}"
     return text if text == values else f"{text}: {values}"
+
+
+def _spelled(node: Node, scope: Scope) -> Node:
+    """The expression with the names of series for its variables, and numbers for its parameters."""
+    if isinstance(node, syntax.Param):
+        return syntax.Number(node.start, node.end, scope.params[node.name])
+    if isinstance(node, syntax.Name):
+        bound = scope.names.get(node.name)
+        return replace(node, name=bound.name) if isinstance(bound, Series) else node
+    parts: dict[str, Any] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, Node):
+            parts[field.name] = _spelled(value, scope)
+        elif isinstance(value, tuple):
+            parts[field.name] = tuple(_spelled(item, scope) for item in value)
+    return replace(node, **parts)
 
 
 def _number(node: Node, scope: Scope, whole: Node, point: int | None) -> str:

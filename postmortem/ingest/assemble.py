@@ -147,7 +147,8 @@ def _meaning(label: str, split: str | None) -> tuple[str, str]:
 def _with_train(points: pl.DataFrame) -> pl.DataFrame:
     """Gives the split ``train`` to what a log prints without one beside its validation.
 
-    That is a metric that also has a split of evaluation but no train of its own, and a bare loss where no train loss is.
+    That is a metric that also has a split of evaluation but no train of its own, and a bare loss where there is no
+    train loss.
     """
     seen = points.select("split", "metric").unique()
     train = set(seen.filter(pl.col("split") == "train")["metric"])

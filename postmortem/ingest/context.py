@@ -54,7 +54,7 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
     placed = span.select(
         "line",
         epoch=pl.coalesce("own_epoch", pl.col("head_epoch").forward_fill()),
-        step=pl.coalesce("own_step", pl.col("head_step").forward_fill().over("span")).cast(pl.Int64),
+        step=pl.coalesce("own_step", pl.col("head_step").forward_fill().over("span")).cast(pl.Int64, strict=False),
         split=pl.when(inherited_split != _NO_SPLIT).then(inherited_split).when("other").then(pl.lit(_OTHER_PASS)),
     )
     return placed.filter(pl.col("line").is_in(wanted.cast(pl.UInt32).implode())).unique(
@@ -87,7 +87,7 @@ def _changes(counters: pl.DataFrame, key: str, total: pl.Expr) -> pl.DataFrame:
     # Validation batches are counted too; the longest pass is the training one.
     if key in ("steps_per_epoch", "n_train"):
         first = first.filter(pl.col("total") == pl.col("total").max())
-    return first.select("line", key=pl.lit(key), value=pl.col("total").cast(pl.Int64).cast(pl.String))
+    return first.select("line", key=pl.lit(key), value=pl.col("total").cast(pl.Int64, strict=False).cast(pl.String))
 
 
 def _with_epochs(counters: pl.DataFrame) -> pl.DataFrame:

@@ -133,7 +133,8 @@ def find(told: Messages, source: str) -> pl.DataFrame:
         source: Name of the file, which may tell the year.
 
     Returns:
-        ``line``, ``time``, ``kind`` and ``text``, in file order. A traceback is one event, at the line of its exception.
+        ``line``, ``time``, ``kind`` and ``text``, in file order. A traceback is one event, at the line of its
+        exception.
     """
     inside, raised = _tracebacks(told)
     hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (

@@ -67,7 +67,7 @@ def _loads(text: str) -> Any:
 
 # Strings are matched whole, so that no bracket or number inside them counts.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[-+.0-9A-Za-z]+')
-_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]')  # a string may lack its end
 
 
 def _leaf_lines(text: str, lines: Sequence[int] | None) -> Iterator[int]:
@@ -118,7 +118,27 @@ def content(tree: Any) -> Content:
     """Finds the records of a document, wherever they lie, and states the rest as facts."""
     found = Content()
     _collect("", tree, found)
+    places = dict(_named_places(tree))
+    found.records = [_renamed(records, places) for records in found.records]
     return found
+
+
+def _named_places(node: Any) -> Iterator[tuple[str, str]]:
+    """``"test_metrics": [{"name": "AUC"}]`` says what ``test[0]`` is (CatBoost): labels and their better names."""
+    for key, child in node.items() if isinstance(node, dict) else ():
+        if isinstance(child, dict):
+            yield from _named_places(child)
+        elif key.endswith("_metrics") and isinstance(child, list):
+            owner = key.removesuffix("_metrics")
+            for at, item in enumerate(child):
+                if isinstance(item, dict) and isinstance(item.get("name"), Leaf):
+                    yield f"{owner}[{at}]", f"{owner}/{item['name'].value}"
+
+
+def _renamed(records: Records, places: Mapping[str, str]) -> Records:
+    known = {label: places[label] for label in records.values.columns if label in places}
+    lines = records.lines.rename(known) if isinstance(records.lines, pl.DataFrame) and known else records.lines
+    return Records(records.values.rename(known), lines) if known else records
 
 
 def _collect(path: str, node: Any, found: Content) -> None:
@@ -303,7 +323,7 @@ def _collect_columns(path: str, node: Mapping[str, Any], lists: Mapping[str, lis
     for label, own in series.items():
         found.records.append(_of_cells({**own.axes, label: own.values}))
     if rest:
-        found.records.extend(_aligned(rest))
+        found.records.extend(_aligned(_unwrapped(rest)))
     found.facts.extend(_scalars(node, path))
 
 
@@ -323,6 +343,14 @@ def _own_axes(lists: Mapping[str, list[Leaf]]) -> Iterator[tuple[str, _Series]]:
 
 
 _OWN_AXES = {"steps": "step", "step": "step", "timestamps": "timestamp", "epochs": "epoch", "epoch": "epoch"}
+
+
+def _unwrapped(lists: Mapping[str, list[Leaf]]) -> Mapping[str, list[Leaf]]:
+    """Labels without a name that wraps all of them (``history/loss``) and tells nothing."""
+    wrappers = {label.partition("/")[0] for label in lists}
+    if len(wrappers) != 1 or names.split_word(next(iter(wrappers))) or not all("/" in label for label in lists):
+        return lists
+    return _unwrapped({label.partition("/")[2]: items for label, items in lists.items()})
 
 
 def _aligned(lists: Mapping[str, list[Leaf]]) -> Iterator[Records]:

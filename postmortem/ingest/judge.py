@@ -14,7 +14,7 @@ from postmortem import names
 
 # Words that name a measurement beyond doubt, whatever else is in the log.
 _CORE = re.compile(
-    r"loss|(^|_)(acc|accuracy|auc|auroc|f1|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice"
+    r"loss|(^|_)(acc|accuracy|auc|auroc|f1(?!\d)|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice"
     r"|psnr"
     r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|top1|top5"
     r"|cost|mcc)"
@@ -26,6 +26,7 @@ _CONFIG = re.compile(
     r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers"
     r"|dropout)(_|$)"
 )
+_COMMON_WORDS = ("return", "error", "cost", "map", "score", "precision", "recall", "reward", "dice", "kl", "ap")
 _SPARSE = 0.4  # share of a line's letters that labels make up, below which it is prose
 _SERIES = 3  # lines from which a label nobody knows is taken for a series
 
@@ -63,8 +64,10 @@ def _trains(facts: pl.DataFrame) -> bool:
     """The file is a training log: something known is counted or changes, or a label nobody knows makes a series."""
     counted, changing = pl.col("counted"), pl.col("changing")
     # Labels such as G_GAN are measurements all the same when line after line counts and they change.
-    series = counted & pl.col("strong") & ~pl.col("integers") & changing & (pl.col("lines") >= _SERIES)
-    return bool(facts.select((~pl.col("config") & ((pl.col("core") & (counted | changing)) | series)).any()).item())
+    floats, long = ~pl.col("integers"), pl.col("lines") >= _SERIES
+    series = counted & pl.col("strong") & floats & changing & long
+    uncounted = changing & floats & long & (pl.col("coverage") >= _SPARSE)
+    return bool(facts.select((~pl.col("config") & ((pl.col("core") & (counted | uncounted)) | series)).any()).item())
 
 
 def _with_facts(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -> pl.DataFrame:
@@ -83,6 +86,9 @@ def _with_facts(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -
     label = pl.col("label")
     varied = (pl.col("most").max() > pl.col("least").min()) | pl.col("odd").any()
     verdicts = {name: label.map_elements(test, return_dtype=pl.Boolean) for name, test in _TESTS.items()}
+    # "return 0.5" is source code, "error 404" a server's; with a colon they may be measured.
+    weak_word = ~pl.col("strong") & label.str.to_lowercase().is_in(_COMMON_WORDS)
+    verdicts["core"] &= ~weak_word
     return joined.with_columns(lines=pl.col("count").sum().over("label"), changing=varied.over("label"), **verdicts)
 
 

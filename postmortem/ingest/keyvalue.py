@@ -97,7 +97,7 @@ def _counters(found: Numbers) -> pl.DataFrame:
 
 
 def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """What the totals of counters say (``Epoch 1/15``), in a file that is a training log or looks like the start of one."""
+    """What the totals of counters say (``Epoch 1/15``), in a training log or what looks like the start of one."""
     if points.is_empty() and counters["epochs"].null_count() == counters.height:
         return pl.DataFrame(schema=dict(SETTINGS))
     return context.stated_totals(counters).select(list(SETTINGS)).cast(pl.Schema(SETTINGS))

@@ -23,7 +23,7 @@ _HEAD_LINES = 400
 _HEAD_ROWS = 60
 _MIN_FIT = 0.8  # share of rows that must fit the header
 _METADATA = re.compile(r"^#\s*\{.*\}\s*$")  # as Stable-Baselines3 opens its monitor files
-_RULE = re.compile(r"^[\s|+:=\-]*$")
+_NO_ROW = r"^[\s|+:=\-]*$|^#\s*\{.*\}\s*$"  # blank, ruled (`|---|---|`), metadata
 _NUMBER = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?(?:nan|inf|infinity)$", re.I)
 _UNNAMED = re.compile(r"^(?:Unnamed: [0-9]+)?$")
 
@@ -65,13 +65,12 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
 
 
 def _head(lines: pl.DataFrame) -> list[str]:
-    head = lines["text"].head(_HEAD_LINES).to_list()
-    return [text for text in head if text.strip() and not _METADATA.match(text) and not _RULE.match(text)]
+    return _body(lines.head(_HEAD_LINES))["text"].to_list()
 
 
 def _body(lines: pl.DataFrame) -> pl.DataFrame:
-    text = pl.col("text").str.strip_chars(" \t")
-    return lines.filter((text != "") & ~text.str.contains(_METADATA.pattern) & ~text.str.contains(_RULE.pattern))
+    """The lines that can be rows: not blank, no ruled line, no metadata."""
+    return lines.filter(~pl.col("text").str.contains(_NO_ROW))
 
 
 def _metadata(lines: pl.DataFrame) -> pl.DataFrame:
@@ -135,9 +134,10 @@ def _is_header(header: Sequence[str]) -> bool:
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> float:
-    """Share of rows as wide as the header (or shorter: cut, or written before a column was added), mostly numbers."""
-    fitting = [row for row in rows if 1 < len(row) <= width and _numbers_in(row) * 2 >= len(row)]
-    return len(fitting) / len(rows)
+    """Share of rows that are mostly numbers and no wider than the header; a header that comes again is no row."""
+    rows = [row for row in rows if any(_NUMBER.match(cell.strip(" \t\"'")) for cell in row)]
+    fitting = [row for row in rows if 1 < len(row) <= width + 1 and _numbers_in(row) * 2 >= len(row)]
+    return len(fitting) / max(len(rows), 1)
 
 
 def _numbers_in(row: Sequence[str]) -> int:

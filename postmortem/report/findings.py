@@ -59,7 +59,7 @@ def _group(group: Sequence[Finding], folded: Sequence[Finding]) -> RenderableTyp
     lead = group[0]
     word = (f"{lead.severity.upper():<8}", STYLE[lead.severity])
     title = Text.assemble(word, (clean(lead.title), "bold"), (f"  {clean(lead.id)}", "dim"))
-    bodies = [part for finding in group[:_ALIKE] for part in _body(finding)]
+    bodies = [part for finding in group[:_ALIKE] for part in (*_body(finding), Text())][:-1]
     briefly = [prose(Text(clean(finding.message))) for finding in group[_ALIKE:]]
     return Group(title, Padding(Group(*bodies, *briefly, *_remedy(group, folded)), (0, 0, 1, 2)))
 

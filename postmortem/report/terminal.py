@@ -21,6 +21,7 @@ from postmortem.report.numbers import duration, place, plural
 from postmortem.report.page import prose, to_text
 from postmortem.report.text import clean, clean_block
 
+_DETAILED = 40  # runs shown in full; the worst ones
 _SOURCES = 6
 _PROBLEMS = 20
 _CLEAR, _NOT_JUDGED = ("clear", "green"), ("not judged", "dim")
@@ -43,26 +44,34 @@ def render(report: Report, width: int = 100, color: bool = False) -> str:
 
 
 def _parts(report: Report) -> Iterable[RenderableType]:
-    single = len(report.runs) == 1
     if not report.runs:
         yield Text("No training run was found.", style="bold")
         yield Text("  next: see how a file would be read with `postmortem formats explain FILE`\n")
-    elif not single:
+    if len(report.runs) > 1:
         yield _overview(report.runs)
     if report.across_runs:
         yield _heading("across runs")
         yield from findings(report.across_runs)
-    for run in report.runs:
-        if single or run.findings:
-            yield from _run(run, alone=single)
-    if not single and report.runs:
-        yield _heading("all runs")
-        yield Padding(not_applicable(report.runs), (0, 0, 1, 0))
+    yield from _run(report.runs[0], alone=True) if len(report.runs) == 1 else _runs(report.runs)
     yield from _problems(report.problems)
     yield Text(
-        f"{plural(len(report.runs), 'run')}, {plural(report.rules, 'rule')}, {report.seconds:.1f} s",
-        style="dim",
+        f"{plural(len(report.runs), 'run')}, {plural(report.rules, 'rule')}, {report.seconds:.1f} s", style="dim"
     )
+
+
+def _runs(runs: Sequence[RunReport]) -> Iterable[RenderableType]:
+    """The runs with findings, and once for all of them what could not be checked."""
+    sick = [run for run in runs if run.findings]
+    worst = sorted(sick, key=lambda run: -max(finding.severity.rank for finding in run.findings))[:_DETAILED]
+    for run in worst:
+        yield from _run(run, alone=False)
+    if len(sick) > _DETAILED:
+        yield Text(
+            f"{len(sick) - _DETAILED} more with findings: see one with --run NAME, or all in --json\n", style="bold"
+        )
+    if runs:
+        yield _heading("all runs")
+        yield Padding(not_applicable(runs), (0, 0, 1, 0))
 
 
 def _heading(title: str) -> RenderableType:

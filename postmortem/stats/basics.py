@@ -83,9 +83,9 @@ def autocorrelation(y: Floats) -> float:
     power = float(np.sum(left * left))
     if power <= 1e-20 * float(np.sum(pieces * pieces)):  # rounding errors of the fit
         return 0.0
-    length = left.shape[1]
+    length = int(left.shape[1])
     raw = float(np.sum(left[:, 1:] * left[:, :-1])) / power
-    return min(max((raw + 2.0 / length) / (1.0 - 4.0 / length), 0.0), 0.95)
+    return float(np.clip((raw + 2.0 / length) / (1.0 - 4.0 / length), 0.0, 0.95))
 
 
 def autocorrelation_if_level(y: Floats) -> float:
@@ -112,11 +112,14 @@ def _around_lines(y: Floats) -> tuple[Floats, Floats]:
 
 
 def _without_spikes(y: Floats) -> Floats:
-    """The series with points over five robust sd from the median of their five neighbours replaced by it."""
-    padded = np.concatenate([y[:2], y, y[-2:]])
-    middle = rolling(padded, 5, lambda windows: np.partition(windows, 2, axis=1)[:, 2])
-    away = np.abs(y - middle)
-    return np.asarray(np.where(away > 5.0 * MAD_TO_SD * np.median(away), middle, y), dtype=np.float64)
+    """The series with each point far from both neighbours replaced by the nearer one.
+
+    Far is five robust sd of the steps between neighbours.
+    """
+    before, after = np.concatenate([y[:1], y[:-1]]), np.concatenate([y[1:], y[-1:]])
+    middle = np.clip(y, np.minimum(before, after), np.maximum(before, after))
+    limit = 5.0 * MAD_TO_SD * np.median(np.abs(np.diff(y)))
+    return np.asarray(np.where(np.abs(y - middle) > limit, middle, y), dtype=np.float64)
 
 
 def inflation(rho: float) -> float:

@@ -115,7 +115,7 @@ def _level_noise(cost: Floats, best_index: int) -> tuple[float, float]:
     n = len(cost)
     if n >= 20:
         # In under a hundred points a bend in the trend looks like correlation, so only so much is believed.
-        rho = min(autocorrelation(cost), 0.95 if n >= 100 else 0.6)
+        rho = min(autocorrelation(cost), 0.95 if n >= 100 else 0.5)
         return correlated_noise(cost, rho) * math.sqrt(inflation(rho)), n / 4.0
     bends = np.diff(cost[max(0, min(best_index - 1, n - 5)) :], 2)
     sd = math.sqrt(float(np.mean(bends * bends)) / 6.0)

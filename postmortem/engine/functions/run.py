@@ -86,6 +86,9 @@ def points_since(view: RunView, kind: str) -> Value:
 def epochs_done(view: RunView) -> Value:
     """Number of epochs the log shows completed."""
     ended = _epoch_ends(view)
+    begun = _events(view, "epoch")
+    if ended is None and begun:
+        return Scalar(0.0, begun[0].at)
     if ended is None:
         return absent("no epoch numbers are logged", "the epoch")
     base = _epoch_base(view)
@@ -149,7 +152,7 @@ def _interval(view: RunView, plan: str) -> float:
 
 
 @function("number", "plan")
-def steps_per_epoch(view: RunView) -> Value:
+def steps_per_epoch(view: RunView) -> Scalar:
     """Steps in an epoch, as stated, else as counted from logged steps and epochs."""
     stated_steps = view.fact("steps_per_epoch")
     return stated_steps if isinstance(stated_steps.value, float) else _counted(view)

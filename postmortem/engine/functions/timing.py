@@ -1,80 +1,69 @@
-"""Functions of the clock: pace, gaps and drift of a timed series."""
+"""Functions of the clock: pace, gaps and drift."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from postmortem import stats
+from postmortem.engine.functions.run import steps_per_epoch
 from postmortem.engine.functions.table import RunView, function
-from postmortem.engine.values import Array, Scalar, Series, Value, absent
+from postmortem.engine.timeline import Timeline, timeline
+from postmortem.engine.values import Scalar, Series, Value, absent
+
+_NO_CLOCK = absent("fewer than three records with a time are logged", "a timestamp on every line")
 
 
-def _segments(view: RunView, x: Series) -> stats.Segments | Scalar:
-    timed = _timed(x)
-    if len(timed) < 3:
-        return absent(f"{x.name} has {len(timed)} points with a time, 3 are needed", "a timestamp on every line")
-    return stats.segments(_progress(timed), timed.seconds, _crosses(view, timed))
+def _clock(view: RunView) -> tuple[Timeline, stats.Segments] | None:
+    per_epoch = steps_per_epoch(view)
+    found = timeline(view, float(per_epoch.value) if per_epoch.value is not None else None)
+    if found is None:
+        return None
+    return found, stats.segments(found.marks.value, found.marks.seconds, found.crosses)
 
 
-def _timed(x: Series) -> Series:
-    return x.take(np.flatnonzero(~np.isnan(x.seconds)))
+@function("number", "timing")
+def pace(view: RunView) -> Value:
+    """Seconds per unit of progress in the undisturbed stretches of the run."""
+    clock = _clock(view)
+    if clock is None:
+        return _NO_CLOCK
+    healthy = stats.healthy_pace(clock[1])
+    return Scalar(healthy) if healthy is not None else absent("no undisturbed stretch is logged")
 
 
-def _progress(x: Series) -> Array:
-    """Work done at each point: steps where they are logged, else epochs, else one unit a point."""
-    for clock in (x.step, x.epoch):
-        if not np.isnan(clock).any() and len(np.unique(clock)) > 1:
-            return clock
-    return np.arange(len(x), dtype=np.float64)
+@function("text", "timing")
+def unit(view: RunView) -> Value:
+    """What progress is counted in: step, epoch or record."""
+    clock = _clock(view)
+    return Scalar(clock[0].unit) if clock else _NO_CLOCK
 
 
-def _crosses(view: RunView, x: Series) -> NDArray[np.bool_]:
-    """Whether something else (an evaluation, an epoch's end, a checkpoint) was logged between neighbours."""
-    marks = [s.order for s in view.series if s.split != x.split or s.label != x.label]
-    marks.append(np.array([e.order + 1 for e in view.events if e.kind in ("checkpoint", "best")], dtype=np.int64))
-    other = np.unique(np.concatenate(marks))
-    other = other[~np.isin(other, x.order)]
-    between = np.searchsorted(other, x.order[1:], side="left") - np.searchsorted(other, x.order[:-1], side="right")
-    turned = np.nan_to_num(np.diff(x.epoch)) >= 1
-    return np.concatenate([[False], (between > 0) | turned])
-
-
-@function("number", "timing", x="series")
-def pace(view: RunView, x: Series) -> Value:
-    """Seconds per unit of progress in the undisturbed stretches of a timed series."""
-    found = _segments(view, x)
-    if isinstance(found, Scalar):
-        return found
-    healthy = stats.healthy_pace(found)
-    return Scalar(healthy) if healthy is not None else absent(f"{x.name} shows no undisturbed stretch")
-
-
-@function("series", "timing", x="series", factor="number=10", minutes="number=10")
-def gaps(view: RunView, x: Series, factor: Scalar, minutes: Scalar) -> Value:
+@function("series", "timing", factor="number=10", minutes="number=10")
+def gaps(view: RunView, factor: Scalar, minutes: Scalar) -> Value:
     """Minutes taken by each interval that lasted factor times its healthy time and lost more than the minutes."""
-    found = _segments(view, x)
-    if isinstance(found, Scalar):
-        return found
-    timed = _timed(x)
-    stalls = stats.stalls(found, float(factor.value or 10), 60 * float(minutes.value or 0))
+    clock = _clock(view)
+    if clock is None:
+        return _NO_CLOCK
+    marks = clock[0].marks
+    stalls = stats.stalls(clock[1], float(factor.value or 10), 60 * float(minutes.value or 0))
     ends = np.array([stall.index for stall in stalls], dtype=np.int64)
-    since = tuple(int(timed.line[end - 1]) for end in ends)
-    return replace(timed.take(ends).with_values(np.array([stall.duration / 60 for stall in stalls])), since=since)
+    since = tuple(int(marks.line[end - 1]) for end in ends)
+    return replace(marks.take(ends).with_values(np.array([stall.duration / 60 for stall in stalls])), since=since)
 
 
-@function("series", "timing", x="series")
-def unit_seconds(view: RunView, x: Series) -> Value:
-    """Seconds per unit of progress of each interval between neighbours, gaps and evaluations left out."""
-    found = _segments(view, x)
-    if isinstance(found, Scalar):
-        return found
-    stalled = [stall.index for stall in stats.stalls(found)]
-    alike = found.crosses if found.crosses.all() else ~found.crosses
-    keep = alike & ~np.isin(found.index, stalled)
-    return _timed(x).take(found.index[keep]).with_values(found.per_unit[keep])
+@function("series", "timing")
+def unit_seconds(view: RunView) -> Value:
+    """Seconds per unit of progress of each interval between records, gaps and evaluations left out."""
+    clock = _clock(view)
+    if clock is None:
+        return _NO_CLOCK
+    found, intervals = clock
+    stalled = [stall.index for stall in stats.stalls(intervals)]
+    alike = intervals.crosses if intervals.crosses.all() else ~intervals.crosses
+    keep = alike & ~np.isin(intervals.index, stalled)
+    return found.marks.take(intervals.index[keep]).with_values(intervals.per_unit[keep])
 
 
 @function("number", "timing", x="series")
@@ -92,5 +81,5 @@ def drift_p(_: RunView, x: Series) -> Value:
 def _drift(x: Series, what: str) -> Scalar:
     found = stats.drift(x.finite.value)
     if found is None or not np.isfinite(getattr(found, what)):
-        return absent(f"{x.name} has {len(x.finite)} intervals, too few to compare early with late")
+        return absent(f"{x.name} has {len(x.finite)} comparable intervals, too few to compare early with late")
     return Scalar(float(getattr(found, what)), x.finite.point(len(x.finite) - 1))
