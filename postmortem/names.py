@@ -53,7 +53,11 @@ _SYNONYMS = {
     "n": ("n_samples", "num_samples"),
     "neg": ("negatives", "n_neg", "num_neg", "n_negatives"),
     "pos": ("positives", "n_pos", "num_pos", "n_positives"),
-    "mse": ("mean_squared_error",),
+    "logloss": ("log_loss",),
+    "nll": ("nll_loss",),
+    "cross_entropy": ("cross_entropy_loss", "ce_loss", "crossentropy", "xent_loss"),
+    "bce": ("bce_loss", "binary_crossentropy", "binary_cross_entropy"),
+    "mse": ("mse_loss", "mean_squared_error",),
     "mae": ("mean_absolute_error",),
     "rmse": ("root_mean_squared_error",),
     "reward": ("mean_reward", "reward_mean", "avg_reward", "average_reward", "ep_rew_mean", "episode_reward_mean",
@@ -78,7 +82,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ("adversarial", r"^(g|d|gen|dis|disc|generator|discriminator|critic)[_/]?(loss|real|fake|gan|adv)|"
                     r"loss[_/](g|d|gen|dis|disc|generator|discriminator)\b|(^|/)(gen|dis|netg|netd)/loss|^d_(real|fake)"),
     ("reward", r"reward|episodic_return|episode_return|ep_rew|^return|average_?return|ep_ret"),
-    ("loss", r"loss|^(nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
+    ("loss", r"loss|^(mse|rmse|mae|bce|nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
              r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce)$|perplexity|_nll$|_xent$"),
     ("score", r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
               r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
@@ -167,7 +171,7 @@ def _words(label: str) -> list[str]:
     return [word.replace("~", "-") for word in words if word]
 
 
-_CAMEL = re.compile(r"([a-z]{2})([A-Z])")
+_CAMEL = re.compile(r"([A-Za-z][a-z])([A-Z])")  # mAP is one word
 _EXPONENT = re.compile(r"(\de)-(\d)")
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from postmortem.stats.basics import Floats
+
+FEW = settings(max_examples=40, deadline=None)
+"""Enough examples for a property of plain arithmetic, and no clock: the machine may be busy."""
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series import ar1, white
+from series import FEW, ar1, white
 
 from postmortem.stats import basics
 
@@ -20,6 +20,7 @@ def test_tail_and_quantile_agree_with_tables(z: float, p: float) -> None:
     assert basics.upper_tails(np.array([z]))[0] == pytest.approx(p, rel=1e-6)
 
 
+@FEW
 @given(st.floats(-8, 35))
 def test_array_tail_is_accurate_far_out(z: float) -> None:
     """The fitted tail keeps its relative accuracy where probabilities are tiny."""
@@ -34,6 +35,7 @@ def test_impossible_probabilities_have_finite_scores() -> None:
     assert basics.z_of(1.0) < -8
 
 
+@FEW
 @given(st.lists(st.integers(-5, 5), max_size=30))
 def test_ranks_share_ties(values: list[int]) -> None:
     """A rank is one more than the values below plus half of the other equal ones."""

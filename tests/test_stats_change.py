@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series import rate, white
+from series import FEW, rate, white
 
 from postmortem.stats import change_point, spikes
 
@@ -46,6 +46,7 @@ def test_a_step_of_two_sd_is_found_to_a_few_points() -> None:
     assert rate(hit, "white", 60, 200, 2.0 * (np.arange(60) >= 30)) >= 0.9
 
 
+@FEW
 @given(st.lists(st.integers(0, 100), min_size=4, max_size=19))
 def test_only_ranks_decide(values: list[int]) -> None:
     """A rising transformation moves neither the place nor the probability."""

@@ -37,15 +37,15 @@ def test_the_true_divisor_is_found(divisor: int) -> None:
 
 
 def test_random_counts_are_no_lattice() -> None:
-    """Of 2000 random sets of counts at most a few have a chance below 1e-3."""
+    """Of 1000 random sets of counts at most a few have a chance below 1e-3."""
     rng = np.random.default_rng(0)
     alarms = 0
-    for _ in range(2000):
+    for _ in range(1000):
         n = int(rng.integers(50, 100_000))
         k = rng.integers(0, rng.integers(10, n), size=rng.integers(3, 60))
         alarms += lattice(k / n, n).chance < 1e-3
 
-    assert alarms <= 5
+    assert alarms <= 3
 
 
 def test_a_denominator_twice_too_large_is_told_apart() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from series import FEW
 
 from postmortem.stats import block_means, noise, resolution
 
@@ -69,6 +70,7 @@ def test_noise_of_two_points_is_unknown(values: list[float]) -> None:
     assert math.isnan(noise(np.array(values)))
 
 
+@FEW
 @given(st.lists(st.floats(-1e3, 1e3), min_size=8, max_size=40), st.sampled_from([2.0, 0.25, 1024.0]))
 def test_noise_scales_with_the_unit(values: list[float], factor: float) -> None:
     """Another unit changes the noise by the same factor, up to the floor set by the printed digits."""
@@ -78,6 +80,7 @@ def test_noise_scales_with_the_unit(values: list[float], factor: float) -> None:
     assert noise(factor * y) == pytest.approx(factor * noise(y), rel=1e-9, abs=(1 + factor) * floor)
 
 
+@FEW
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.integers(1, 12))
 def test_block_means_keep_the_total(values: list[float], blocks: int) -> None:
     """As many blocks as asked for, at most; nearly equal sizes, so the weighted mean is the mean."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series import case, rate
+from series import FEW, case, rate
 
 from postmortem.stats import oscillations, relative_changes, turning_points, volatility
 
@@ -46,6 +46,7 @@ def test_turning_points_of_noise_and_of_a_line() -> None:
     assert turning_points(np.arange(100.0) % 2).z > 5
 
 
+@FEW
 @given(st.lists(st.integers(1, 1000), max_size=50), st.sampled_from([0.25, 2.0, 64.0]))
 def test_oscillations_ignore_the_unit(values: list[int], factor: float) -> None:
     """Relative changes do not depend on the unit, and a lower threshold counts no fewer."""
@@ -60,6 +61,7 @@ def test_changes_from_and_at_zero() -> None:
     assert relative_changes(np.array([0.0, 0.0, 1.0, -1.0])).tolist() == [0.0, math.inf, 2.0]
 
 
+@FEW
 @given(st.floats(-1e3, 1e3), st.sampled_from([0.5, 4.0]))
 def test_volatility_is_free_of_offset(offset: float, factor: float) -> None:
     """A shift leaves the volatility; a unit scales it; one window is the plain sd."""

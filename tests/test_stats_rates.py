@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from series import FEW
 
 from postmortem.stats import compare_proportions, compare_rates, hanley_mcneil, poisson_rate, wilson
 
@@ -21,6 +22,7 @@ def test_wilson_gives_the_published_intervals(k: int, n: int, low: float, high: 
     assert wilson(k, n) == pytest.approx((low, high), abs=6e-5)
 
 
+@FEW
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_wilson_holds_the_share_and_mirrors(k: int, others: int) -> None:
     """The interval contains the share, stays within 0 and 1, and mirrors when the roles swap."""
@@ -68,6 +70,7 @@ def test_counts_are_compared_per_exposure() -> None:
     assert compare_rates(517, 500, 269, 500) < 1e-12
 
 
+@FEW
 @given(st.integers(0, 40), st.integers(0, 40), st.floats(0.1, 10), st.floats(0.1, 10))
 def test_comparison_is_the_doubled_binomial_tail(k1: int, k2: int, e1: float, e2: float) -> None:
     """P equals the binomial sum written out, and does not depend on which run comes first."""

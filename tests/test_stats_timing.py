@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series import case, rate
+from series import FEW, case, rate
 
 from postmortem.stats import Segments, drift, healthy_pace, segments, stalls
 
@@ -57,7 +57,9 @@ def test_the_published_gaps(name: str, minutes: list[int]) -> None:
     assert [stall.duration / 60 for stall in stalls(recommender(name))] == pytest.approx(minutes, abs=1)
 
 
-@pytest.mark.parametrize("name", ["mdaf_mamba_taobao_phase3_seed42_20251102_023608.log", "mdaf_mamba_seed42_5epochs.log"])
+@pytest.mark.parametrize(
+    "name", ["mdaf_mamba_taobao_phase3_seed42_20251102_023608.log", "mdaf_mamba_seed42_5epochs.log"]
+)
 def test_the_published_healthy_rate(name: str) -> None:
     """With and without loader workers, 23 to 28 batches a minute."""
     pace = healthy_pace(recommender(name))
@@ -116,6 +118,7 @@ def test_a_stall_among_evaluations_and_among_checkpoints() -> None:
     assert [stall.duration for stall in unlogged] == [90000.0]
 
 
+@FEW
 @given(st.lists(st.floats(1, 1e5), max_size=30), st.sampled_from([0.5, 2.0, 1024.0]))
 def test_stalls_ignore_the_unit_of_position(durations: list[float], factor: float) -> None:
     """Counting samples or batches gives the same stalls."""

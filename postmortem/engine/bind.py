@@ -65,9 +65,16 @@ def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
         and (like is None or series.metric == like.metric)
         and (unlike is None or series.name != unlike.name)
         and (same_split is None or series.split == same_split.split)
-        and (not selector.timed or not bool(np.isnan(series.seconds).all()))
+        and (not selector.evaluation or _is_evaluation(series))
         and int(np.isfinite(series.value).sum()) >= selector.least
     )
+
+
+def _is_evaluation(series: Series) -> bool:
+    """A held-out split; without a split, one point an epoch, as what is logged during training comes more often."""
+    if series.split:
+        return series.split in ("val", "test")
+    return len(series) > 1 and not np.isnan(series.epoch).any() and len(np.unique(series.epoch)) == len(series)
 
 
 def _first_match(name: str, globs: tuple[str, ...]) -> int | None:

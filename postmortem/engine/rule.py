@@ -45,7 +45,8 @@ class Selector(_Strict):
         direction: ``known``, or the one direction wanted.
         like: Another variable: the same metric. unlike: another variable: any other series.
         with_split_of: Another variable: the same split.
-        timed: Only series with times. least: fewest finite points.
+        evaluation: Only what is measured on held-out data: a held-out split, or no split and one point an epoch.
+        least: Fewest finite points.
         one: Only the most preferred series. pool: all of them, joined into one.
         optional: The check goes on without it; what is computed from it is missing.
         what: What a reader should log so that it is there.
@@ -59,7 +60,7 @@ class Selector(_Strict):
     like: Variable | None = None
     unlike: Variable | None = None
     with_split_of: Variable | None = None
-    timed: bool = False
+    evaluation: bool = False
     least: int = 1
     one: bool = False
     pool: bool = False

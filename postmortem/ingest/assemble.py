@@ -16,6 +16,8 @@ from postmortem.ingest.same import Capture, processes, without_copies
 from postmortem.model import Run, Source
 
 _COMMAND_LINE = "--set"
+_LOG_NAME = re.compile(r"(?i)log|out|txt|err")
+_FEW = 3  # settings every training has, from which a text without measurements is a run that never got far
 MAX_UNREAD = 2000
 """Most spans of unread lines kept of one run."""
 
@@ -230,8 +232,6 @@ def is_log(reading: Reading) -> bool:
     """A file that tells of training: it has measurements, or it says how a run was configured and how it went."""
     telling = reading.notes.filter(~pl.col("kind").is_in(["warning", "checkpoint"])).height
     known = {names.fact_key(key) for key in reading.settings["key"]} & set(schema.FACT_KEYS)
-    return bool(reading.points.height or (known and (telling or len(known) >= 3) and _has_clock(reading)))
-
-
-def _has_clock(reading: Reading) -> bool:
-    return bool(re.search(r"(?i)log|out|txt|err|stdout", Path(reading.source).name))
+    crashed = bool((reading.notes["kind"] == "traceback").any())
+    told = crashed or (known and (telling or len(known) >= _FEW))
+    return bool(reading.points.height or (told and _LOG_NAME.search(Path(reading.source).name)))

@@ -12,8 +12,8 @@ import polars as pl
 
 from postmortem.schema import TIME
 
-UNKNOWN_YEAR = 1900
-"""Stands for a year the log does not tell."""
+UNKNOWN_YEAR = 1904
+"""Stands for a year the log does not tell; a leap year, so that every date exists in it."""
 
 _CLOCK = r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,9}))?"
 _DATED = (
@@ -75,17 +75,24 @@ def _form(probe: pl.DataFrame) -> str | None:
 def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
     names = ["head", "year", "month", "day", "hour", "minute", "second", "fraction", "zone"]
     parts = stamps.str.extract_groups(form).struct.rename_fields(names).struct.unnest()
-    month = pl.col("month").cast(pl.Int32, strict=False)
-    year = pl.col("year").cast(pl.Int32, strict=False).fill_null(_year(source))
-    wrapped = (month.forward_fill().diff() * 30 < -_WRAP_DAYS).fill_null(False) & (pl.col("year") == "")
-    day, hour, minute, second = (
-        pl.col(name).cast(pl.Int32, strict=False) for name in ("day", "hour", "minute", "second")
-    )
-    fraction = pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
-    year = year + wrapped.cast(pl.Int32).cum_sum()
-    naive = pl.datetime(year, month, day, hour, minute, second, fraction, time_zone="UTC")
-    valid = month.is_between(1, 12) & day.is_between(1, 31) & (hour < 24) & (minute < 60) & (second < 60)
-    return parts.select(pl.when(valid).then(naive - _offset()).otherwise(None).cast(TIME)).to_series()
+    year = parts["year"].cast(pl.Int32, strict=False).fill_null(_year(source)) + _years_passed(parts)
+    numbers = parts.select(pl.col(*names[2:7]).cast(pl.Int32, strict=False)).with_columns(year=year)
+    fraction = parts["fraction"].fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
+    rows = numbers.with_columns(fraction=fraction, zone=parts["zone"])
+    # Polars raises on dates that do not exist, so these are taken out first.
+    rows = rows.with_columns(pl.when(pl.col("month").is_between(1, 12)).then("month"))
+    days = pl.date("year", "month", 1).dt.month_end().dt.day()
+    exists = pl.col("day").is_between(1, days) & (pl.col("hour") < 24) & (pl.col("minute") < 60) & (pl.col("second") < 60)
+    rows = rows.with_columns(pl.when(exists).then("day"))
+    clock = [pl.col(name) for name in ("year", "month", "day", "hour", "minute", "second", "fraction")]
+    return rows.select((pl.datetime(*clock, time_zone="UTC") - _offset()).cast(TIME)).to_series()
+
+
+def _years_passed(parts: pl.DataFrame) -> pl.Series:
+    """How often the year has turned since the first line, where the log does not print it."""
+    months = parts["month"].cast(pl.Int32, strict=False).forward_fill()
+    turned = (months.diff() * 30 < -_WRAP_DAYS).fill_null(False) & (parts["year"] == "").fill_null(False)
+    return turned.cast(pl.Int32).cum_sum()
 
 
 def _offset() -> pl.Expr:

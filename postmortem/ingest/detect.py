@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from postmortem.errors import Problem
 from postmortem.ingest import events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
 from postmortem.ingest.lines import Text, clip, read_lines, sample
 from postmortem.ingest.pack import FormatPack
@@ -53,11 +54,16 @@ def choose(lines: pl.DataFrame, packs: Iterable[FormatPack] = ()) -> list[Reader
 
 def read(text: Text, source: str, packs: Iterable[FormatPack] = ()) -> Reading:
     """Reads a text with the first reader that finds something in it."""
+    problems: list[Problem] = list(text.problems)
     for reader in choose(text.lines, packs):
-        reading = reader.read(text, source)
+        try:
+            reading = reader.read(text, source)
+        except Exception as error:  # noqa: BLE001 - a reader that fails on one file must not lose the others
+            problems.append(Problem(f"the {reader.name} reader failed: {error!s:.200}", source))
+            continue
         if reading is not None and (reading.points.height or reading.settings.height or reader.name == keyvalue.NAME):
-            return reading
-    return Reading(source, keyvalue.NAME, lines=text.count, problems=text.problems)
+            return replace(reading, problems=(*reading.problems, *problems))
+    return Reading(source, keyvalue.NAME, lines=text.count, problems=tuple(problems))
 
 
 def explain(path: Path, packs: Iterable[FormatPack] = ()) -> Sequence[tuple[str, float]]:
@@ -95,6 +101,6 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
         unread=unread,
         lines=text.count,
         settings=pl.concat([reading.settings, told]).sort("line"),
-        problems=(*text.problems, *problems),
+        problems=problems,
         understood=text.count - unread["line"].n_unique(),
     )

@@ -144,8 +144,17 @@ def find(told: Messages, source: str) -> pl.DataFrame:
     hits = likely.having(pl.col("kind").is_not_null()).filter(~pl.col("line").is_in(inside.implode()))
     found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
-    moments = clock.times(found["stamp"], source)
-    return found.select("line", time=moments, kind="kind", text=pl.col("body").str.strip_chars().str.slice(0, 400))
+    return _timed(found, source)
+
+
+def said(lines: pl.DataFrame, kind: str, source: str) -> pl.DataFrame:
+    """Events of one kind at the lines given, as ``find`` gives them."""
+    return _timed(lines.unique("line", keep="first", maintain_order=True).with_columns(kind=pl.lit(kind)), source)
+
+
+def _timed(found: pl.DataFrame, source: str) -> pl.DataFrame:
+    text = pl.col("body").str.strip_chars().str.slice(0, 400)
+    return found.select("line", time=clock.times(found["stamp"], source), kind="kind", text=text)
 
 
 def placed(found: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:

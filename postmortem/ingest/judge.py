@@ -67,7 +67,9 @@ def _trains(facts: pl.DataFrame) -> bool:
     floats, long = ~pl.col("integers"), pl.col("lines") >= _SERIES
     series = counted & pl.col("strong") & floats & changing & long
     uncounted = changing & floats & long & (pl.col("coverage") >= _SPARSE)
-    return bool(facts.select((~pl.col("config") & ((pl.col("core") & (counted | uncounted)) | series)).any()).item())
+    headed = pl.col("begun") & pl.col("strong") & floats
+    told = pl.col("core") & (counted | uncounted | headed)
+    return bool(facts.select((~pl.col("config") & (told | series)).any()).item())
 
 
 def _with_facts(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -> pl.DataFrame:

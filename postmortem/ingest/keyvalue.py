@@ -36,11 +36,12 @@ def read(text: Text, source: str) -> Reading:
     headings = _headings(told, counters)
     points = _points(_accepted(found, counters, happened), counters, headings, told, source)
     stated = pl.concat([settings.find(told, points), _stated_totals(counters, points)]).sort("line")
+    happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
     notes = events.placed(happened, context.positions(counters, headings, happened["line"].unique().sort()))
     carrying = pl.concat([points["line"], happened["line"], stated["line"], counters["line"], _empty(told)]).unique()
     unread = lines.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
     understood = text.count - unread["line"].n_unique()
-    return Reading(source, NAME, points, notes, stated, understood, unread, text.count, (*text.problems, *problems))
+    return Reading(source, NAME, points, notes, stated, understood, unread, text.count, problems)
 
 
 def share(lines: pl.DataFrame) -> float:
@@ -121,6 +122,13 @@ def _announced(found: Numbers, happened: pl.DataFrame) -> pl.Series:
     counted = found.fields.filter("counted")["shape"].unique()
     rows = found.lines.filter(pl.col("line").is_in(lines.implode()) & ~pl.col("shape").is_in(counted.implode()))
     return rows["line"]
+
+
+def _openings(told: Messages, counters: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Headings that open an epoch, as events: the only sign of an epoch that ended before its first measurement."""
+    opening = pl.col("governs") & ~pl.col("measures") & pl.col("epoch").is_not_null() & pl.col("batch").is_null()
+    opened = counters.filter(opening & (pl.col("epoch") != pl.col("epoch").shift()).fill_null(True))
+    return events.said(told.lines.join(opened.select("line"), on="line", how="semi"), "epoch", source)
 
 
 def _headings(told: Messages, counters: pl.DataFrame) -> pl.DataFrame:

@@ -20,6 +20,7 @@ MAX_LINE = 100_000
 
 _COLOUR = r"\x1b\[[0-9;:?]*[mhlsu]|\x1b[()][A-Z0-9]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]"
 _REDRAW = r"\x1b\[[0-9;]*[A-HJKSTf]|\x08+"
+_NOISE = bytes(range(7))  # control bytes no log means; one of them serves as a mark in template.py
 # A counter as bars print it: "| 12/100 [" (tqdm) or "12/100 [====" (Keras).
 _NO_WORD = r"[0-9?][0-9.,]*(?:e[-+]?[0-9]+|[kMG])?|it/s|s/it|[^A-Za-z]+"
 _COUNTER = r"(?:\||^|\s)\s*([0-9]+)/([0-9]+)\s*\[?"
@@ -98,7 +99,8 @@ def sample(lines: pl.DataFrame, windows: int = 8, size: int = 400) -> pl.DataFra
 def _rows(raw: bytes) -> pl.DataFrame:
     if not raw:
         return pl.DataFrame(schema=dict(LINES))
-    text = pl.read_lines(raw, name="text")
+    # NUL bytes are holes that a truncation left behind. No line feed is among what is dropped: line numbers hold.
+    text = pl.read_lines(raw.translate(None, _NOISE) or b"\n", name="text")
     text = text.with_columns(pl.col("text").str.strip_chars_end("\r").str.strip_prefix("\ufeff"))
     return text.with_row_index("line", offset=1).select(pl.col("line").cast(pl.UInt32), "text")
 

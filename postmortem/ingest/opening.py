@@ -50,13 +50,17 @@ def read_content(path: Path, shown: str) -> Content:
 
 
 def is_binary(data: bytes) -> bool:
-    """True when the first 64 KiB hold NUL or other control bytes no text has (and are not UTF-16)."""
+    """True when the first 64 KiB hold more control bytes than a text with a few stray ones (and are not UTF-16).
+
+    A log that was truncated while it was written begins with a hole of NUL bytes; those say nothing.
+    """
     head = data[:_SNIFF]
     if head.startswith(_UTF16) or _looks_utf16(head):
         return False
+    head = data.lstrip(b"\x00")[:_SNIFF]
     # Backspace, tab, line ends, form feed, escape and shift codes occur in terminal captures.
     control = sum(head.count(byte) for byte in range(32) if byte not in (7, 8, 9, 10, 11, 12, 13, 14, 15, 27))
-    return b"\x00" in head or control * 50 > len(head)
+    return control * 50 > len(head)
 
 
 def decode(data: bytes) -> str | None:
@@ -115,7 +119,8 @@ def _bounded(stream: IO[bytes], limit: int, shown: str) -> Content:
     blocks: list[bytes] = []
     got = 0
     try:
-        while got <= limit and (block := stream.read(_BLOCK)):
+        # read1 hands over what was unpacked so far, where read would lose it to an error further on.
+        while got <= limit and (block := stream.read1(_BLOCK)):  # type: ignore[attr-defined]
             blocks.append(block)
             got += len(block)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -20,9 +20,10 @@ from postmortem.builtin import shipped
 from postmortem.errors import FormatError, InputError, Problem
 from postmortem.schema import EVENT_KINDS
 
-POSITIONS = ("step", "epoch", "split", "time")
+POSITIONS = ("step", "epoch", "split", "batch", "batches")
 """Captures that say where a line stands; every other capture is a metric."""
 
+_STRETCH = 30  # written lines
 _CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " \\t\\r\\n"}
 
 
@@ -73,8 +74,8 @@ class Line(_Strict):
 
     Attributes:
         name: For messages.
-        regex: Named captures: ``step``, ``epoch``, ``split`` and ``time`` say where the line stands, ``rest`` holds
-            key-value pairs, every other capture is a metric.
+        regex: Named captures: ``step``, ``epoch`` and ``split`` say where the line stands, or ``batch`` of ``batches``
+            in its epoch; ``rest`` holds key-value pairs; every other capture is a metric.
         split: Split of all metrics of the line.
         splits: Capture to split, where they differ within the line.
         labels: Capture to label, for labels that cannot name a capture (``val/loss``, ``grad norm``).
@@ -130,12 +131,20 @@ class Sample(_Strict):
 
 
 class FormatPack(_Strict):
-    """A text format: patterns by what their lines mean, tried in the order given, and samples."""
+    """A text format: patterns by what their lines mean, and samples.
+
+    Attributes:
+        epochs_from: Number of the first epoch, which turns ``batch`` of ``batches`` into a step of the run.
+        lines, context, events: A line belongs to the first pattern that hits it.
+        config: May hit lines of other patterns too.
+        ignore: Lines known to carry nothing; tried before all others.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
     home: str | None = None
     kind: Literal["lines"] = "lines"
+    epochs_from: Literal[0, 1] = 1
     lines: Annotated[list[Line], Field(min_length=1)]
     context: list[Context] = []
     events: list[Event] = []
@@ -143,26 +152,32 @@ class FormatPack(_Strict):
     ignore: list[Pattern] = []
     samples: Annotated[list[Sample], Field(min_length=1)]
 
-    def patterns(self) -> Iterator[tuple[yamlfile.Key, int, str]]:
-        """Every pattern of the pack with the list it stands in and its place there."""
+    def patterns(self) -> Iterator[tuple[str, int, str]]:
+        """Every pattern of the pack with the list it stands in and its place there, in the order they are tried."""
+        for at, regex in enumerate(self.ignore):
+            yield "ignore", at, regex
         for part in ("lines", "context", "events", "config"):
             for at, entry in enumerate(getattr(self, part)):
                 yield part, at, entry.regex
-        for at, regex in enumerate(self.ignore):
-            yield "ignore", at, regex
 
     def share(self, lines: pl.DataFrame) -> float:
-        """The share of a LINES sample's written lines that the pack knows; 0 unless some carry metrics."""
+        """The share of lines the pack knows in the best stretch of a LINES sample; 0 unless some carry metrics.
+
+        A stretch, because logs open with source code, environments and model dumps of any length.
+        """
         texts = lines["text"]
         texts = texts.filter(texts.str.strip_chars() != "")
-        if texts.is_empty():
+        metric = self._known(texts, ("lines",))
+        if not metric.any():
             return 0.0
-        known = {part: pl.lit(False) for part in ("lines", "other")}
-        for part, _, regex in self.patterns():
-            group = "lines" if part == "lines" else "other"
-            known[group] = known[group] | pl.col("text").str.contains(regex)
-        hit = texts.to_frame("text").select(metric=known["lines"], any=known["lines"] | known["other"])
-        return float(hit["any"].mean()) if hit["metric"].any() else 0.0  # type: ignore[arg-type]
+        known = metric | self._known(texts, ("context", "events", "config", "ignore"))
+        best = known.cast(pl.Float64).rolling_mean(min(_STRETCH, len(known))).max()
+        return best if isinstance(best, float) else 0.0
+
+    def _known(self, texts: pl.Series, parts: Sequence[str]) -> pl.Series:
+        hits = [texts.str.contains(regex) for part, _, regex in self.patterns() if part in parts]
+        return pl.DataFrame([hit.alias(str(at)) for at, hit in enumerate(hits)]).select(
+            pl.any_horizontal(pl.all())).to_series() if hits else pl.repeat(False, len(texts), eager=True)
 
 
 @dataclass(frozen=True)
@@ -232,16 +247,24 @@ def _lint(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
                                        r"capture the number as \S+ (or [^,\s]+ before a comma)")
 
 
+_TOKEN = re.compile(r"\\.|\(\?P?<(?P<name>\w+)>|.", re.S)
+
+
 def captures(regex: str) -> dict[str, str]:
-    """Named captures of a pattern with their bodies."""
-    found = {}
-    for match in re.finditer(r"\(\?P?<(\w+)>", regex):
-        depth, end = 1, match.end()
-        while depth and end < len(regex):
-            step = 2 if regex[end] == "\\" else 1
-            depth += (regex[end] == "(") - (regex[end] == ")")
-            end += step
-        found[match.group(1)] = regex[match.end() : end - 1]
+    """Named captures of a pattern, in order, with their bodies."""
+    found: dict[str, str] = {}
+    opened: list[tuple[str | None, int]] = []
+    inside = False  # a character class, in which brackets are plain
+    for token in _TOKEN.finditer(regex):
+        text = token.group()
+        if inside or text == "[":
+            inside = text != "]"
+        elif text.startswith("("):
+            opened.append((token["name"], token.end()))
+            found.update({token["name"]: ""} if token["name"] else {})
+        elif text == ")" and opened:
+            name, start = opened.pop()
+            found.update({name: regex[start : token.start()]} if name else {})
     return found
 
 

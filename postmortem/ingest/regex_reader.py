@@ -68,10 +68,12 @@ Hits = dict[str, list[pl.DataFrame]]  # for each part of the pack, a frame an en
 def _sorted_out(lines: pl.DataFrame, pack: FormatPack) -> tuple[Hits, pl.DataFrame]:
     """The lines each pattern takes, first come first served, and the lines that none takes."""
     hits: Hits = {"lines": [], "context": [], "events": [], "config": [], "ignore": []}
+    rest = lines
     for part, _, regex in pack.patterns():
-        taken, lines = _take(lines, regex)
+        taken, left = _take(lines if part == "config" else rest, regex)
         hits[part].append(taken)
-    return hits, lines
+        rest = rest.join(taken, on="row", how="anti", maintain_order="left") if part == "config" else left
+    return hits, rest
 
 
 def _take(rest: pl.DataFrame, regex: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -110,11 +112,13 @@ def _places(lines: pl.DataFrame, hits: Hits, pack: FormatPack, source: str) -> p
     """Where each line stands: what it says itself, else what was said last before it. One row a line."""
     said = [_position(hit, line.split, False) for hit, line in zip(hits["lines"], pack.lines, strict=True)]
     said += [_position(hit, each.split, True) for hit, each in zip(hits["context"], pack.context, strict=True)]
+    within = (pl.col("epoch").forward_fill() - pack.epochs_from) * pl.col("batches") + pl.col("batch")
     rows = lines.drop("text").join(pl.concat(said), on="row", how="left", maintain_order="left")
+    rows = rows.with_columns(step=pl.coalesce("step", within.cast(pl.Int64, strict=False)))
     carried = pl.col("step", "epoch", "context").forward_fill()
     stamped = clock.stamp(lines.select("line", "text"), lines.select("line", "text").head(_PROBE))
     return rows.with_columns(carried.over("part") if "part" in rows.columns else carried,
-                             time=clock.times(stamped["stamp"], source)).select(pl.exclude("part"))
+                             time=clock.times(stamped["stamp"], source)).drop("part", "batch", "batches", strict=False)
 
 
 def _position(hit: pl.DataFrame, fixed: str | None, governs: bool) -> pl.DataFrame:
@@ -124,6 +128,8 @@ def _position(hit: pl.DataFrame, fixed: str | None, governs: bool) -> pl.DataFra
         "row": hit["row"],
         "step": _numbers(hit, "step").cast(pl.Int64, strict=False),
         "epoch": _numbers(hit, "epoch"),
+        "batch": _numbers(hit, "batch"),
+        "batches": _numbers(hit, "batches"),
         "own": split,
         "context": split if governs else split.clear(hit.height),
     })

@@ -175,7 +175,8 @@ def _is_step_and_value(rows: Sequence[Sequence[str]]) -> bool:
 def _value_name(source: str) -> str:
     """The metric a file's own name tells (``train_losses.txt``), else ``value``."""
     stem = PurePath(source).stem
-    words = [word for word in re.split(r"[^A-Za-z]+", stem) if names.role(names.parse(word).metric) != "other"]
+    words = [word for word in re.split(r"[^A-Za-z]+", stem)
+             if names.role(names.parse(word).metric) in ("loss", "score", "reward")]
     return words[-1] if words else "value"
 
 

@@ -226,8 +226,7 @@ def _read_slot(state: _State, gaps: list[str], at: int) -> None:
     gap, after = gaps[at], gaps[at + 1]
     _track_calls(state, gap)
     last = state.fields[-1] if state.fields and state.fields[-1].slot == at - 1 else None
-    if state.listed is not None:
-        _read_member(state, gap, at)
+    if state.listed is not None and _read_member(state, state.listed, gap, at):
         return
     if gap == ":" or after == ":" or _glued(after):
         return  # a clock, a version, a hash
@@ -343,17 +342,17 @@ def _field(state: _State, label: str, after: str, at: int, *, strong: bool, open
     return found
 
 
-def _read_member(state: _State, gap: str, at: int) -> None:
-    """A further number of a list: ``Dice: [0.87, 0.80``."""
-    listed = state.listed
-    if listed is None or "]" in gap or not re.fullmatch(r"[\s,]*(?:[\w.]+\()?", gap.replace(")", "")):
+def _read_member(state: _State, listed: Field, gap: str, at: int) -> bool:
+    """Reads a further number of a list (``Dice: [0.87, 0.80``); False, and the list closed, when it is none."""
+    if "]" in gap or not re.fullmatch(r"[\s,]*(?:[\w.]+\()?", gap.replace(")", "")):
         state.listed = None
-        return
+        return False
     index = at - listed.slot
-    if index >= _MOST_MEMBERS:  # an array in source code, not what one step measured
+    if index < _MOST_MEMBERS:
+        state.fields.append(replace(listed, slot=at, label=f"{listed.label.removesuffix('[0]')}[{index}]"))
+    else:  # an array in source code, not what one step measured
         state.fields = [item for item in state.fields if item.slot < listed.slot]
-        return
-    state.fields.append(replace(listed, slot=at, label=f"{listed.label.removesuffix('[0]')}[{index}]"))
+    return True
 
 
 def _without_unit(gap: str) -> str:

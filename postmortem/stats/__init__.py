@@ -10,7 +10,7 @@ from postmortem.stats.lattice import Lattice, lattice
 from postmortem.stats.noise import block_means, noise, resolution
 from postmortem.stats.oscillation import Turning, oscillations, relative_changes, turning_points, volatility
 from postmortem.stats.rates import compare_proportions, compare_rates, hanley_mcneil, poisson_rate, wilson
-from postmortem.stats.stretch import Stretch, around_line, crossings, still_stretch
+from postmortem.stats.stretch import Stretch, around_line, crossings, still_stretch, trimmed_spread
 from postmortem.stats.timing import Drift, Segments, Stall, drift, healthy_pace, segments, stalls
 from postmortem.stats.trend import Slope, Trend, mann_kendall, theil_sen
 
@@ -19,6 +19,6 @@ __all__ = [
     "Turning", "Worsening", "around_line", "block_means", "change_point", "compare_proportions",
     "compare_rates", "crossings", "drift", "flat_tail", "hanley_mcneil", "healthy_pace", "lattice",
     "mann_kendall", "noise", "oscillations", "poisson_rate", "relative_changes", "resolution", "segments",
-    "spikes", "stalls", "still_stretch", "theil_sen", "turning_points", "volatility", "wilson",
+    "spikes", "stalls", "still_stretch", "theil_sen", "trimmed_spread", "turning_points", "volatility", "wilson",
     "worsened",
 ]  # fmt: skip

@@ -22,7 +22,8 @@ def resolution(y: Floats) -> float:
         return math.nan
     stride = -(-len(y) // _LOOKED_AT)
     decimals = max(_decimals(repr(value)) for value in y[::stride].tolist())
-    return float(f"1e-{decimals}")
+    # Finer steps have no reciprocal among floats.
+    return float(f"1e-{min(decimals, 300)}")
 
 
 def _decimals(text: str) -> int:

@@ -48,6 +48,17 @@ def around_line(y: Floats) -> Floats:
     return np.asarray(residual - np.median(residual), dtype=np.float64)
 
 
+def trimmed_spread(y: Floats, share: float = 0.1) -> float:
+    """Standard deviation of the residuals around the line, the largest ``share`` of them (at least one) left out.
+
+    One spike is not a swing; leaving out the largest residuals costs a normal sample about a third of its sd.
+    """
+    residual = around_line(y)
+    keep = len(y) - max(1, round(share * len(y)))
+    kept = residual[np.argsort(np.abs(residual), kind="stable")[:keep]]
+    return float(np.sqrt(np.mean(kept**2))) if len(kept) else 0.0
+
+
 def crossings(y: Floats) -> int:
     """Number of times a series crosses its Theil-Sen line; points on the line do not count."""
     side = np.sign(around_line(y))

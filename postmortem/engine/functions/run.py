@@ -82,6 +82,17 @@ def points_since(view: RunView, kind: str) -> Value:
     return Scalar(float(sum(int((s.order > found[-1].order).sum()) for s in view.series)), found[-1].at)
 
 
+@function("number", "run", kind="text")
+def lines_since(view: RunView, kind: str) -> Value:
+    """Number of lines in the file after the last event of a kind."""
+    found = _events(view, kind)
+    if not found:
+        return absent(f"there is no {kind} event")
+    at = found[-1].at
+    total = next((source.lines for source in view.run.sources if source.path == at.source), at.line or 0)
+    return Scalar(float(total - (at.line or 0)), at)
+
+
 @function("number", "plan")
 def epochs_done(view: RunView) -> Value:
     """Number of epochs the log shows completed."""

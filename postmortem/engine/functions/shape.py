@@ -269,14 +269,23 @@ def still(_: RunView, x: Series, within: Scalar) -> Value:
 
 @function("number", "shape", x="series")
 def swing(_: RunView, x: Series) -> Value:
-    """Standard deviation of x around the straight line that fits it best (Theil-Sen)."""
-    return _stated(x, 6, lambda y: float(np.std(stats.around_line(y), ddof=2)), "the swings")
+    """Standard deviation of x around the straight line that fits it best (Theil-Sen), its largest tenth left out."""
+    return _stated(x, 6, stats.trimmed_spread, "the swings")
 
 
 @function("number", "shape", x="series")
 def crossings(_: RunView, x: Series) -> Value:
     """Number of times x crosses that line."""
     return _stated(x, 6, lambda y: float(stats.crossings(y)), "the crossings")
+
+
+@function("truth", "shape", x="series")
+def even_steps(_: RunView, x: Series) -> Value:
+    """True if neighbours are equally many steps apart, to half as many again, or no steps are logged."""
+    gaps = np.diff(x.step)
+    if len(gaps) == 0 or np.isnan(gaps).any():
+        return Scalar(1.0)
+    return Scalar(float(0 < gaps.max() <= 1.5 * gaps.min()))
 
 
 @function("number", "shape", x="series", factor="number=2")
