@@ -87,8 +87,7 @@ class Document:
             column = 0
         return self._place(*node.at)
 
-    def problem(self, path: Sequence[Key], message: str, hint: str | None = None, *,
-                key: bool = False) -> Problem:
+    def problem(self, path: Sequence[Key], message: str, hint: str | None = None, *, key: bool = False) -> Problem:
         """A problem at ``path``, with its excerpt."""
         return Problem(message, self.source, *self.where(path, key=key), hint=hint)
 
@@ -103,8 +102,7 @@ class Document:
         return Place(line + 1, column + 1, excerpt)
 
 
-def load(path_or_text: Path | str, source: str | None = None,
-         error: type[PostmortemError] = ConfigError) -> Document:
+def load(path_or_text: Path | str, source: str | None = None, error: type[PostmortemError] = ConfigError) -> Document:
     """Reads one YAML document.
 
     Args:
@@ -323,8 +321,12 @@ def _keys_at(model: type[BaseModel], path: Sequence[Key]) -> list[str]:
     """Keys that the models at ``path`` accept; parts that pydantic adds for unions are passed over."""
     models = [model]
     for part in path:
-        inner = [each for one in models if part in one.model_fields
-                 for each in _models_in(one.model_fields[str(part)].annotation)]
+        inner = [
+            each
+            for one in models
+            if part in one.model_fields
+            for each in _models_in(one.model_fields[str(part)].annotation)
+        ]
         models = inner or models
     names = [info.alias or name for one in models for name, info in one.model_fields.items()]
     return list(dict.fromkeys(names))

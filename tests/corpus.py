@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -41,16 +41,34 @@ ALIASES = {
     ("mace-log-text", "batch_loss"): "train loss",
     ("lightgbm-py-log", "training_rmse"): "training's rmse",
     ("lightgbm-py-log", "valid_1_rmse"): "valid_1's rmse",
+    ("torchtitan-stdout", "memory_gib"): "memory",
+    ("torchtitan-stdout", "mfu_pct"): "mfu",
+    ("megatron-stdout", "LAMBADA number correct"): "number correct",
+    ("megatron-stdout", "LAMBADA avg accuracy"): "avg accuracy",
+    ("opennmt-py-stdout", "src_tok/s"): "source tok/s",
+    ("opennmt-py-stdout", "tgt_tok/s"): "target tok/s",
     ("nnunet-v1-training-log", "epoch_s"): "epoch time",
     ("nnunet-v1-training-log", "dice_0"): "Dice[0]",
     ("nnunet-v1-training-log", "dice_1"): "Dice[1]",
     ("nnunet-v1-training-log", "dice_2"): "Dice[2]",
     ("swin-logger-text", "mem_MB"): "mem",
-    **{("pytorch-imagenet-stdout", name): label for name, label in {
-        "acc1": "Acc@1", "acc1_avg": "Acc@1 (avg)", "acc5": "Acc@5", "acc5_avg": "Acc@5 (avg)",
-        "t_time": "Time", "t_time_avg": "Time (avg)", "t_loss": "Loss", "t_loss_avg": "Loss (avg)",
-        "t_acc1": "Acc@1 (batch)", "t_acc1_avg": "Acc@1 (avg)", "t_acc5": "Acc@5 (batch)",
-        "t_acc5_avg": "Acc@5 (avg)"}.items()},
+    **{
+        ("pytorch-imagenet-stdout", name): label
+        for name, label in {
+            "acc1": "Acc@1",
+            "acc1_avg": "Acc@1 (avg)",
+            "acc5": "Acc@5",
+            "acc5_avg": "Acc@5 (avg)",
+            "t_time": "Time",
+            "t_time_avg": "Time (avg)",
+            "t_loss": "Loss",
+            "t_loss_avg": "Loss (avg)",
+            "t_acc1": "Acc@1 (batch)",
+            "t_acc1_avg": "Acc@1 (avg)",
+            "t_acc5": "Acc@5 (batch)",
+            "t_acc5_avg": "Acc@5 (avg)",
+        }.items()
+    },
 }
 
 # Where the manifest is not followed: format, beginning of the fault, and why.
@@ -58,8 +76,15 @@ CORRECTIONS = (
     ("mmengine-scalars-json", "best ", "the step of a validation record is its epoch; it stands at the step before it"),
     ("gluonnlp-mxnet-log", "best ", "the manifest gives the batch within the epoch; a step counts on over epochs"),
     ("dgl-stdout", "best loss at step", "the manifest gives the step within the epoch"),
-    ("garage-csv", "best Evaluation/AverageReturn at epoch", "the file has no epoch; Evaluation/Iteration is a counter"),
+    (
+        "garage-csv",
+        "best Evaluation/AverageReturn at epoch",
+        "the file has no epoch; Evaluation/Iteration is a counter",
+    ),
     ("sb3-monitor-csv", "best r at step", "the file has no step; the manifest counts rows"),
+    ("opennmt-py-stdout", "ppl: ", "two of the twenty records are wrapped by the terminal; the manifest dropped them"),
+    ("opennmt-py-stdout", "acc: ", "as above"),
+    ("opennmt-py-stdout", "xent: ", "as above"),
     ("nnunet-v1-training-log", "dice_mean", "computed by the manifest; the log prints one value a class"),
     ("lightgbm-py-log", "folds", "counted by the manifest"),
     ("deepspeed-chat", "best ppl at epoch", "the manifest counts the evaluation before training as an epoch"),
@@ -145,8 +170,9 @@ def _is_corrected(format_: str, fault: str) -> bool:
 
 def _faults_of(name: str, sample: dict[str, Any], metrics: Series) -> Iterator[str]:
     expected = sample["expected"]
-    rows = max(_candidates(name, sample["format"], metrics), key=lambda found: _score(name, expected, found),
-               default=None)
+    rows = max(
+        _candidates(name, sample["format"], metrics), key=lambda found: _score(name, expected, found), default=None
+    )
     if rows is None:
         if name.rpartition("/")[2].lower() not in _AXES and not _is_axis(name):
             yield f"{name}: missing"
@@ -170,20 +196,31 @@ def _score(name: str, expected: dict[str, Any], rows: pl.DataFrame) -> int:
     """How much of what the manifest says of a metric a candidate series has."""
     count = (expected.get("points") or {}).get(name)
     final, first = ((expected.get(which) or {}).get(name) for which in ("final", "first"))
-    return (2 * (count == rows.height) + 3 * (final is not None and same(rows["value"][-1], final))
-            + 2 * (first is not None and same(rows["value"][0], first)))
+    return (
+        2 * (count == rows.height)
+        + 3 * (final is not None and same(rows["value"][-1], final))
+        + 2 * (first is not None and same(rows["value"][0], first))
+    )
+
+
+class _Key(NamedTuple):
+    split: str
+    label: str
+    metric: str
 
 
 def _candidates(name: str, format_: str, metrics: Series) -> Iterator[pl.DataFrame]:
     """Series that the manifest's name can mean: by label, by split and label, or by meaning."""
     name = ALIASES.get((format_, name), name)
     parsed = names.parse(name)
-    for rule in (lambda split, label, metric: label == name,
-                 lambda split, label, metric: _plain(label) == _plain(name),
-                 lambda split, label, metric: _plain(f"{split}_{label}") == _plain(name),
-                 lambda split, label, metric: _plain(f"{split}_{metric}") == _plain(name),
-                 lambda split, label, metric: (split, metric) == parsed):
-        found = [frame for key, frame in metrics.items() if rule(*key)]
+    for rule in (
+        lambda each: each.label == name,
+        lambda each: _plain(each.label) == _plain(name),
+        lambda each: _plain(f"{each.split}_{each.label}") == _plain(name),
+        lambda each: _plain(f"{each.split}_{each.metric}") == _plain(name),
+        lambda each: (each.split, each.metric) == parsed,
+    ):
+        found = [frame for key, frame in metrics.items() if rule(_Key(*key))]
         if found:
             yield pl.concat(found).sort("row")
             yield from found

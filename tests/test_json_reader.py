@@ -57,16 +57,19 @@ def test_the_published_history_points_at_the_lines_of_the_file() -> None:
         assert json.loads("{" + written[line - 1].strip().rstrip(",") + "}") == {label: value}
 
 
-@pytest.mark.parametrize(("document", "expected"), [
-    ({"loss": [3, 2, 1], "val_loss": [4, 3, 2]}, {("loss", 3): 0.0, ("val_loss", 2): 2.0}),
-    ({"train": {"loss": [3, 2]}, "val": {"loss": [5, 4]}}, {("train/loss", 3): 0.0, ("val/loss", 4): 1.0}),
-    ({"history": {"loss": [3, 2], "val_loss": [3, 2]}, "config": {"layers": [1, 2, 3]}}, {("loss", 2): 1.0}),
-    ({"epoch_1": {"loss": 3}, "epoch_2": {"loss": 2}}, {("loss", 3): 1.0, ("loss", 2): 2.0}),
-    ({"epoch": [5, 6], "loss": [3, 2]}, {("loss", 3): 5.0, ("loss", 2): 6.0}),
-    ({"runs": [{"epoch": 1, "loss": "0.5"}, {"epoch": 2, "loss": "0.25"}]}, {("loss", 0.5): 1.0}),
-    ([{"epoch": 1, "loss": {"mean": 2, "std": 1, "num": 8}}], {("loss", 2): 1.0}),
-    ([{"epoch": 1, "loss": 1, "bbox": [0.5, 0.75]}], {("bbox[1]", 0.75): 1.0}),
-])
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"loss": [3, 2, 1], "val_loss": [4, 3, 2]}, {("loss", 3): 0.0, ("val_loss", 2): 2.0}),
+        ({"train": {"loss": [3, 2]}, "val": {"loss": [5, 4]}}, {("train/loss", 3): 0.0, ("val/loss", 4): 1.0}),
+        ({"history": {"loss": [3, 2], "val_loss": [3, 2]}, "config": {"layers": [1, 2, 3]}}, {("loss", 2): 1.0}),
+        ({"epoch_1": {"loss": 3}, "epoch_2": {"loss": 2}}, {("loss", 3): 1.0, ("loss", 2): 2.0}),
+        ({"epoch": [5, 6], "loss": [3, 2]}, {("loss", 3): 5.0, ("loss", 2): 6.0}),
+        ({"runs": [{"epoch": 1, "loss": "0.5"}, {"epoch": 2, "loss": "0.25"}]}, {("loss", 0.5): 1.0}),
+        ([{"epoch": 1, "loss": {"mean": 2, "std": 1, "num": 8}}], {("loss", 2): 1.0}),
+        ([{"epoch": 1, "loss": 1, "bbox": [0.5, 0.75]}], {("bbox[1]", 0.75): 1.0}),
+    ],
+)
 def test_shapes_of_histories(document: object, expected: dict[tuple[str, float], float]) -> None:
     """The shapes that people write all give points at their epoch."""
     found = {(label, value): epoch for label, value, _, epoch, _ in rows(json.dumps(document, indent=1))}
@@ -86,7 +89,11 @@ def test_lists_of_another_length_are_no_metric_unless_their_name_is() -> None:
 
 def test_own_axes_of_a_series_are_used() -> None:
     """Sacred's metrics bring their steps and timestamps."""
-    series = {"steps": [10, 20], "timestamps": ["2023-07-08T17:36:26.6188", "2023-07-08T17:37:26"], "values": [1, math.nan]}
+    series = {
+        "steps": [10, 20],
+        "timestamps": ["2023-07-08T17:36:26.6188", "2023-07-08T17:37:26"],
+        "values": [1, math.nan],
+    }
     points = reading_of(json.dumps({"training.loss": series})).points
 
     assert points["step"].to_list() == [10, 20]
@@ -101,8 +108,16 @@ def test_configuration_beside_records_becomes_settings() -> None:
     assert reading_of(text).settings.rows() == [(2, "max_steps", "100"), (4, "lr", "0.1")]
 
 
-@pytest.mark.parametrize("text", ['{"lr": 0.1, "batch_size": 3, "loss_weight": 1.0}', '{"a": [1, 2, 3]}', "[1, 2, 3]",
-                                  '[{"name": "x", "size": 3}, {"name": "y", "size": 4}]', '{"name": "package"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"lr": 0.1, "batch_size": 3, "loss_weight": 1.0}',
+        '{"a": [1, 2, 3]}',
+        "[1, 2, 3]",
+        '[{"name": "x", "size": 3}, {"name": "y", "size": 4}]',
+        '{"name": "package"}',
+    ],
+)
 def test_other_json_gives_no_points(text: str) -> None:
     """Configuration and data are not training records."""
     assert reading_of(text).points.is_empty()
@@ -130,28 +145,38 @@ def test_a_cut_dict_of_lists_keeps_what_a_comma_follows() -> None:
 
 def test_json_lines_with_sparse_keys() -> None:
     """Keys that come seldom are found, lines lack what they lack, and the line number is the physical one."""
-    text = "".join(json.dumps({"step": n, "loss": n / 7, **({"eval_loss": 1.0} if n == 777 else {})}) + "\n\n"
-                   for n in range(1000))
+    text = "".join(
+        json.dumps({"step": n, "loss": n / 7, **({"eval_loss": 1.0} if n == 777 else {})}) + "\n\n" for n in range(1000)
+    )
     found = rows(text)
 
     assert len(found) == 1001
     assert ("eval_loss", 1.0, 777, None, 777 * 2 + 1) in found
 
 
-@pytest.mark.parametrize(("line", "value"), [
-    ('{"step": 1, "loss": NaN}', math.nan), ('{"step": 1, "loss": -Infinity}', -math.inf),
-    ('{"step": 1, "loss": "1.5"}', 1.5), ('{"step": 1, "loss": "nan"}', math.nan), ('{"step": 1, "loss": 1e999}', math.inf),
-    ("{'step': 1, 'loss': 1.5}", 1.5), ("{'step': 1, 'loss': nan, 'note': None}", math.nan),
-    ("{'step': 1, 'loss': '1.808e+04'}", 18080.0), ('{"step": 1, "loss": {"mean": 2.0, "std": 0.1}}', 2.0),
-    ('{"step": 1, "other": {"loss": 4}}', 4.0), ('{"step": 1, "note": "it\'s NaN, or: Infinity]", "loss": 5}', 5.0),
-])
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('{"step": 1, "loss": NaN}', math.nan),
+        ('{"step": 1, "loss": -Infinity}', -math.inf),
+        ('{"step": 1, "loss": "1.5"}', 1.5),
+        ('{"step": 1, "loss": "nan"}', math.nan),
+        ('{"step": 1, "loss": 1e999}', math.inf),
+        ("{'step': 1, 'loss': 1.5}", 1.5),
+        ("{'step': 1, 'loss': nan, 'note': None}", math.nan),
+        ("{'step': 1, 'loss': '1.808e+04'}", 18080.0),
+        ('{"step": 1, "loss": {"mean": 2.0, "std": 0.1}}', 2.0),
+        ('{"step": 1, "other": {"loss": 4}}', 4.0),
+        ('{"step": 1, "note": "it\'s NaN, or: Infinity]", "loss": 5}', 5.0),
+    ],
+)
 def test_odd_values_in_json_lines(line: str, value: float) -> None:
     """NaN, infinities, quoted numbers, Python reprs and nested means are read, beside ordinary lines."""
     text = "\n".join(['{"step": 0, "loss": 9.0}'] * 40 + [line] + ['{"step": 2, "loss": 8.0}'] * 40)
     found = [row for row in rows(text) if row[4] == 41]
 
     assert len(found) == 1
-    assert found[0][1] == value or math.isnan(value) and math.isnan(float(str(found[0][1])))
+    assert found[0][1] == value or (math.isnan(value) and math.isnan(float(str(found[0][1]))))
     assert found[0][2] == 1
 
 
@@ -166,7 +191,9 @@ def test_a_bad_line_costs_only_itself() -> None:
 
 def test_the_whole_number_of_an_iteration_is_a_step_only_when_it_counts_on() -> None:
     """Where ``iter`` starts again each epoch its place in the run is unknown; ``mode`` gives the split."""
-    text = "\n".join(json.dumps({"mode": "train", "epoch": e, "iter": i, "loss": 1.0}) for e in (1, 2, 3) for i in (5, 10))
+    text = "\n".join(
+        json.dumps({"mode": "train", "epoch": e, "iter": i, "loss": 1.0}) for e in (1, 2, 3) for i in (5, 10)
+    )
     points = reading_of(text).points.filter(pl.col("label") == "loss")
 
     assert points["step"].null_count() == 6
@@ -175,12 +202,20 @@ def test_the_whole_number_of_an_iteration_is_a_step_only_when_it_counts_on() -> 
 
 
 def test_validation_records_whose_step_is_the_epoch_stand_behind_their_training() -> None:
-    """mmengine writes the epoch as the step of a validation record."""
-    records = [{"epoch": e, "step": e * 50, "loss": 1.0} if kind else {"step": e, "acc": 0.5} for e in (1, 2) for kind in (1, 0)]
+    """Mmengine writes the epoch as the step of a validation record."""
+    records = [
+        {"epoch": e, "step": e * 50, "loss": 1.0} if kind else {"step": e, "acc": 0.5}
+        for e in (1, 2)
+        for kind in (1, 0)
+    ]
     points = reading_of("\n".join(map(json.dumps, records))).points
 
     assert points.select("label", "step", "epoch").rows() == [
-        ("loss", 50, 1.0), ("acc", 50, 1.0), ("loss", 100, 2.0), ("acc", 100, 2.0)]
+        ("loss", 50, 1.0),
+        ("acc", 50, 1.0),
+        ("loss", 100, 2.0),
+        ("acc", 100, 2.0),
+    ]
 
 
 @pytest.mark.parametrize("bomb", ["[" * 100_000, '{"a":' * 100_000, "[{" * 1000, '"' * 1000, "{" + '"a": [1,' * 5000])

@@ -68,13 +68,28 @@ def test_every_shipped_pack_proves_itself(path: Path) -> None:
 
 def test_reading_with_a_pack() -> None:
     """Positions govern the lines after them, pairs are read, and what is not known is left."""
-    reading = regex_reader.read(lines_of(
-        "== epoch 1", "it 5 | loss 2.5", "", "noise", "valid summary: loss=0.5, speed=2K", "== epoch 2", "it 6 | loss inf",
-        "wrote b.pt", "----"), toy(), "x.log")
+    reading = regex_reader.read(
+        lines_of(
+            "== epoch 1",
+            "it 5 | loss 2.5",
+            "",
+            "noise",
+            "valid summary: loss=0.5, speed=2K",
+            "== epoch 2",
+            "it 6 | loss inf",
+            "wrote b.pt",
+            "----",
+        ),
+        toy(),
+        "x.log",
+    )
 
     assert reading.points.select("line", "step", "epoch", "split", "label", "value").rows() == [
-        (2, 5, 1.0, "train", "loss", 2.5), (5, 5, 1.0, "val", "loss", 0.5), (5, 5, 1.0, "val", "speed", 2000.0),
-        (7, 6, 2.0, "train", "loss", math.inf)]
+        (2, 5, 1.0, "train", "loss", 2.5),
+        (5, 5, 1.0, "val", "loss", 0.5),
+        (5, 5, 1.0, "val", "speed", 2000.0),
+        (7, 6, 2.0, "train", "loss", math.inf),
+    ]
     assert reading.notes.select("line", "step", "epoch", "kind", "text").rows() == [(8, 6, 2.0, "checkpoint", "b.pt")]
     assert (reading.understood, reading.lines, reading.unread.rows()) == (8, 9, [(4, "noise")])
 
@@ -85,20 +100,23 @@ def test_share_counts_known_lines_only_where_metrics_are() -> None:
     assert toy().share(lines_of("----", "== epoch 1")) == 0.0
 
 
-@pytest.mark.parametrize(("old", "new", "message", "line"), [
-    ("loss (?P<loss>\\S+)'\n    split", "loss (?P<loss>[\\d.]+|nan)'\n    split", None, None),
-    ("loss (?P<loss>\\S+)'\n    split", "loss (?P<loss>[\\d.]+)'\n    split", "misses nan and inf", 6),
-    ("(?P<loss>\\S+)'\n    split", "(?P<loss>\\S+)(?!x)'\n    split", "look-around", 6),
-    ("(?P<loss>\\S+)'\n    split", "(?P<loss>\\S++)'\n    split", "possessive", 6),
-    ("ignore: ['^-+$']", "ignore: ['^-+$', '^never']", "no sample hits this pattern", 19),
-    ("split: val, loss: 0.5", "split: val, loss: 0.6", "the sample gives loss: 0.5, not 0.6", 26),
-    ("gives: {event: checkpoint}", "gives: nothing", "the sample gives event: 'checkpoint', not nothing", 27),
-    ("scale: {speed: 1000}", "scales: {speed: 1000}", "unknown key 'scales'", 11),
-    ("kind: checkpoint,", "kind: checkpiont,", "events[0].kind", 16),
-    ("id: toy", "id: Toy Pack", "id:", 2),
-    ("    pairs: '(?P<key>[\\w/]+)=(?P<value>[^,\\s]+?)K?(?:,|$)'\n", "", "need each other", 9),
-    ("    split: train", "    labels: {los: train loss}", "'los' is no capture", 5),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message", "line"),
+    [
+        ("loss (?P<loss>\\S+)'\n    split", "loss (?P<loss>[\\d.]+|nan)'\n    split", None, None),
+        ("loss (?P<loss>\\S+)'\n    split", "loss (?P<loss>[\\d.]+)'\n    split", "misses nan and inf", 6),
+        ("(?P<loss>\\S+)'\n    split", "(?P<loss>\\S+)(?!x)'\n    split", "look-around", 6),
+        ("(?P<loss>\\S+)'\n    split", "(?P<loss>\\S++)'\n    split", "possessive", 6),
+        ("ignore: ['^-+$']", "ignore: ['^-+$', '^never']", "no sample hits this pattern", 19),
+        ("split: val, loss: 0.5", "split: val, loss: 0.6", "the sample gives loss: 0.5, not 0.6", 26),
+        ("gives: {event: checkpoint}", "gives: nothing", "the sample gives event: 'checkpoint', not nothing", 27),
+        ("scale: {speed: 1000}", "scales: {speed: 1000}", "unknown key 'scales'", 11),
+        ("kind: checkpoint,", "kind: checkpiont,", "events[0].kind", 16),
+        ("id: toy", "id: Toy Pack", "id:", 2),
+        ("    pairs: '(?P<key>[\\w/]+)=(?P<value>[^,\\s]+?)K?(?:,|$)'\n", "", "need each other", 9),
+        ("    split: train", "    labels: {los: train loss}", "'los' is no capture", 5),
+    ],
+)
 def test_wrong_packs_are_refused_at_the_place(old: str, new: str, message: str | None, line: int | None) -> None:
     """Every kind of mistake is told with its line; a pattern that spells nan out is right."""
     assert old in PACK
@@ -144,18 +162,35 @@ def test_wrong_packs_of_a_folder_are_told_together(tmp_path: Path) -> None:
     assert {Path(problem.source or "").name for problem in caught.value.problems} == {"a.yaml", "b.yaml"}
 
 
-@pytest.mark.parametrize(("regex", "expected"), [
-    (r"\d+", "[0-9]+"), (r"[\d.]+", "[0-9.]+"), (r"\S", "[!-~]"), (r"\\d", r"\\d"), (r"[^\s,]", "[^ \\t\\r\\n,]"), (r"\[\w\]", r"\[[0-9A-Za-z_]\]"),
-])
+@pytest.mark.parametrize(
+    ("regex", "expected"),
+    [
+        (r"\d+", "[0-9]+"),
+        (r"[\d.]+", "[0-9.]+"),
+        (r"\S", "[!-~]"),
+        (r"\\d", r"\\d"),
+        (r"[^\s,]", "[^ \\t\\r\\n,]"),
+        (r"\[\w\]", r"\[[0-9A-Za-z_]\]"),
+    ],
+)
 def test_classes_are_rewritten_for_ascii(regex: str, expected: str) -> None:
     """Also inside brackets, and not where the backslash itself is escaped."""
     assert ascii_only(regex) == expected
 
 
-@pytest.mark.parametrize(("regex", "prefix"), [
-    (r"^iter (?P<step>[0-9]+)", "iter "), (r"^\[a\] b", "[a] b"), (r"^ab?c", "a"), (r"^a|b", ""), (r"iter", ""),
-    (r"^step(?:s|x)? 1", "step"), (r"^a\d", "a"), (r"^x*", ""),
-])
+@pytest.mark.parametrize(
+    ("regex", "prefix"),
+    [
+        (r"^iter (?P<step>[0-9]+)", "iter "),
+        (r"^\[a\] b", "[a] b"),
+        (r"^ab?c", "a"),
+        (r"^a|b", ""),
+        (r"iter", ""),
+        (r"^step(?:s|x)? 1", "step"),
+        (r"^a\d", "a"),
+        (r"^x*", ""),
+    ],
+)
 def test_literal_prefixes(regex: str, prefix: str) -> None:
     """The prefix is what every match begins with, and no more."""
     assert regex_reader.literal_prefix(regex) == prefix

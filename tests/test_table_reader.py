@@ -39,7 +39,9 @@ def rows(text: str) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("separator", [",", "\t", ";", " | ", "   "])
 def test_separators(separator: str) -> None:
     """The separator is found out; the line is the physical one."""
-    text = "\n".join(separator.join(row) for row in (["epoch", "loss", "val_loss"], ["1", "0.5", "nan"], ["2", "1e-3", "inf"]))
+    text = "\n".join(
+        separator.join(row) for row in (["epoch", "loss", "val_loss"], ["1", "0.5", "nan"], ["2", "1e-3", "inf"])
+    )
     found = rows(text)
 
     assert found[0] == ("loss", 0.5, None, 1.0, 2)
@@ -47,9 +49,20 @@ def test_separators(separator: str) -> None:
     assert found[2:] == [("loss", 0.001, None, 2.0, 3), ("val_loss", math.inf, None, 2.0, 3)]
 
 
+def test_labels_may_have_any_name() -> None:
+    """A metric called like one of our own columns collides with nothing."""
+    found = rows("step,loss,value,label,record,line,split\n1,2,3,4,5,6,7\n")
+
+    assert [row[:2] for row in found] == [
+        ("loss", 2), ("value", 3), ("label", 4), ("record", 5), ("line", 6), ("split", 7)]
+
+
 def test_empty_cells_are_absent() -> None:
     """A sparse row gives only what it has, never a zero or a NaN."""
-    assert rows("step,loss,val_acc\n49,0.5,\n49,,0.25\n") == [("loss", 0.5, 49, None, 2), ("val_acc", 0.25, 49, None, 3)]
+    assert rows("step,loss,val_acc\n49,0.5,\n49,,0.25\n") == [
+        ("loss", 0.5, 49, None, 2),
+        ("val_acc", 0.25, 49, None, 3),
+    ]
 
 
 def test_late_columns_are_numbers() -> None:
@@ -59,11 +72,17 @@ def test_late_columns_are_numbers() -> None:
     assert rows("step,loss,test_acc\n" + body)[-1] == ("test_acc", 0.75, 3000, None, 3002)
 
 
-@pytest.mark.parametrize("text", [
-    "               epoch,      train/loss\n                   0,             0.5\n                   1,            0.25\n",
-    "epoch, train/loss\n0 , 0.5 \n1,\t0.25\n", "\ufeffepoch,train/loss\n0,0.5\n1,0.25\n", '"epoch","train/loss"\n"0","0.5"\n1,0.25\n',
-    "#  epoch     train/loss\n      0    5.0e-01\n      1    2.5e-01\n", "| epoch | train/loss |\n|---|---|\n| 0 | 0.5 |\n| 1 | 0.25 |\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "           epoch,      train/loss\n               0,             0.5\n               1,            0.25\n",
+        "epoch, train/loss\n0 , 0.5 \n1,\t0.25\n",
+        "\ufeffepoch,train/loss\n0,0.5\n1,0.25\n",
+        '"epoch","train/loss"\n"0","0.5"\n1,0.25\n',
+        "#  epoch     train/loss\n      0    5.0e-01\n      1    2.5e-01\n",
+        "| epoch | train/loss |\n|---|---|\n| 0 | 0.5 |\n| 1 | 0.25 |\n",
+    ],
+)
 def test_padding_quotes_marks_and_rules(text: str) -> None:
     """However the cells are dressed, labels and numbers are bare."""
     assert [row[:4] for row in rows(text)] == [("train/loss", 0.5, None, 0.0), ("train/loss", 0.25, None, 1.0)]
@@ -74,24 +93,33 @@ def test_a_header_that_comes_again_starts_a_segment() -> None:
     text = "epoch,loss\n0,3\n1,2\nepoch,loss\n1,2.5\nepoch,loss,val_loss\n2,1.5,9\n"
 
     assert [row[:2] + row[3:] for row in rows(text)] == [
-        ("loss", 3, 0, 2), ("loss", 2, 1, 3), ("loss", 2.5, 1, 5), ("loss", 1.5, 2, 7), ("val_loss", 9, 2, 7)]
+        ("loss", 3, 0, 2),
+        ("loss", 2, 1, 3),
+        ("loss", 2.5, 1, 5),
+        ("loss", 1.5, 2, 7),
+        ("val_loss", 9, 2, 7),
+    ]
 
 
 def test_a_cut_last_row_loses_its_last_cell() -> None:
     """The last cell may lack digits; full rows and rows with too many cells are kept."""
     assert [row[:2] for row in rows("step,loss,acc\n1,0.5,0.25\n2,0.5,0.3,77\n3,0.51")] == [
-        ("loss", 0.5), ("acc", 0.25), ("loss", 0.5), ("acc", 0.3)]
+        ("loss", 0.5),
+        ("acc", 0.25),
+        ("loss", 0.5),
+        ("acc", 0.3),
+    ]
 
 
 def test_cells_with_line_breaks_keep_the_line_their_row_starts_on() -> None:
     """RLlib writes arrays into quoted cells."""
-    text = 'step,reward,note\n1,5.5,"[1\n 2\n 3]"\n2,6.5,"{\'a\': 1, \'b\': 2}"\n3,7.5,x\n'
+    text = "step,reward,note\n1,5.5,\"[1\n 2\n 3]\"\n2,6.5,\"{'a': 1, 'b': 2}\"\n3,7.5,x\n"
 
     assert rows(text) == [("reward", 5.5, 1, None, 2), ("reward", 6.5, 2, None, 5), ("reward", 7.5, 3, None, 6)]
 
 
 def test_an_index_column_is_no_metric() -> None:
-    """pandas writes an index without a name; a history without an epoch column has a row an epoch."""
+    """Pandas writes an index without a name; a history without an epoch column has a row an epoch."""
     assert rows(",loss,val_loss\n0,3,4\n1,2,3\n")[2:] == [("loss", 2, None, 1.0, 3), ("val_loss", 3, None, 1.0, 3)]
 
 
@@ -128,19 +156,31 @@ def test_metadata_in_the_first_line() -> None:
 
 def test_a_dashboard_export_is_named_by_its_file() -> None:
     """TensorBoard exports ``Wall time,Step,Value``; the file's name holds the tag."""
-    points = reading_of("Wall time,Step,Value\n1700000000.5,10,0.5\n1700000001.5,20,0.25\n", "run-a-tag-val_loss.csv").points
+    points = reading_of(
+        "Wall time,Step,Value\n1700000000.5,10,0.5\n1700000001.5,20,0.25\n", "run-a-tag-val_loss.csv"
+    ).points
 
     assert points["label"].to_list() == ["val_loss", "val_loss"]
     assert points["step"].to_list() == [10, 20]
     assert points["time"].null_count() == 0
 
 
-@pytest.mark.parametrize("text", [
-    "name,age\nann,3\nbob,4\n", "id,text,label,score\n1,hello there,0,0.5\n2,good bye,1,0.75\n", "x,y\n1,2\n3,4\n",
-    "Hello, epoch\nthis is, text\n", "batch_size,256\nlr,0.1\n", "date,open,close\n2020-01-01,1.5,2.5\n2020-01-02,1.5,2.5\n",
-    "5.1 3.5 1.4 0.2 0\n4.9 3.0 1.4 0.2 0\n4.7 3.2 1.3 0.2 0\n4.6 3.1 1.5 0.2 0\n5.0 3.6 1.4 0.2 1\n",
-    "epoch 1 loss 0.5\nepoch 2 loss 0.4\n", "", "\n\n", "step,loss\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,age\nann,3\nbob,4\n",
+        "id,text,label,score\n1,hello there,0,0.5\n2,good bye,1,0.75\n",
+        "x,y\n1,2\n3,4\n",
+        "Hello, epoch\nthis is, text\n",
+        "batch_size,256\nlr,0.1\n",
+        "date,open,close\n2020-01-01,1.5,2.5\n2020-01-02,1.5,2.5\n",
+        "5.1 3.5 1.4 0.2 0\n4.9 3.0 1.4 0.2 0\n4.7 3.2 1.3 0.2 0\n4.6 3.1 1.5 0.2 0\n5.0 3.6 1.4 0.2 1\n",
+        "epoch 1 loss 0.5\nepoch 2 loss 0.4\n",
+        "",
+        "\n\n",
+        "step,loss\n",
+    ],
+)
 def test_other_tables_are_declined(text: str) -> None:
     """Data sets, configuration and prose are no training records."""
     assert table_reader.read(lines_of(text), "x.csv") is None
@@ -162,13 +202,20 @@ def test_the_fine_tuning_runs_are_read_whole() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats() | st.none(), st.floats() | st.none()), min_size=1, max_size=12),
-       st.sampled_from([",", "\t", ";"]))
+@given(
+    st.lists(st.tuples(st.floats() | st.none(), st.floats() | st.none()), min_size=1, max_size=12),
+    st.sampled_from([",", "\t", ";"]),
+)
 def test_floats_come_back_exactly(cells: list[tuple[float | None, ...]], separator: str) -> None:
     """Whatever is sparse, every written number is read with all its digits, at its line, and no other."""
     cells = [(1.0, None), *cells]  # a table without any number is no table
-    shown = [separator.join([str(n), *("" if cell is None else repr(cell) for cell in row)]) for n, row in enumerate(cells)]
-    found = [(str(value), line) for _, value, _, _, line in rows("\n".join([separator.join(["step", "loss", "acc"]), *shown]))]
+    shown = [
+        separator.join([str(n), *("" if cell is None else repr(cell) for cell in row)]) for n, row in enumerate(cells)
+    ]
+    found = [
+        (str(value), line)
+        for _, value, _, _, line in rows("\n".join([separator.join(["step", "loss", "acc"]), *shown]))
+    ]
 
     assert found == [(str(cell), n + 2) for n, row in enumerate(cells) for cell in row if cell is not None]
 

@@ -14,13 +14,34 @@ from postmortem import yamlfile
 from postmortem.errors import ConfigError, RuleError
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("1e-3", 0.001), ("1E5", 1e5), (".5", 0.5), ("5.", 5.0), ("12", 12), ("-3", -3), ("+.inf", math.inf),
-    ("-.inf", -math.inf), ("on", "on"), ("no", "no"), ("yes", "yes"), ("off", "off"), ("true", True),
-    ("False", False), ("null", None), ("~", None), ("'1'", "1"), ("1_000", "1_000"), ("0x10", "0x10"),
-    ("2025-01-01", "2025-01-01"), ("12:30", "12:30"), ("1.2.3", "1.2.3"),
-    ("9" * 5000, math.inf),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("12", 12),
+        ("-3", -3),
+        ("+.inf", math.inf),
+        ("-.inf", -math.inf),
+        ("on", "on"),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("off", "off"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("'1'", "1"),
+        ("1_000", "1_000"),
+        ("0x10", "0x10"),
+        ("2025-01-01", "2025-01-01"),
+        ("12:30", "12:30"),
+        ("1.2.3", "1.2.3"),
+        ("9" * 5000, math.inf),
+    ],
+)
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     """Numbers with exponents are numbers; the old booleans, dates and sexagesimals stay text."""
     loaded = yamlfile.load(f"key: {text}").data["key"]
@@ -45,8 +66,16 @@ def test_positions_point_at_the_text_of_a_value() -> None:
     assert doc.where(("d", 1, "e"), key=True)[:2] == (8, 6)
 
 
-@pytest.mark.parametrize("written", ["x: a > b and  c", "x: 'a > b and  c'", "x: |\n  a > b\n  and c",
-                                     "x: >-\n  a\n  > b and\n  c", "x: a > b\n  and c"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "x: a > b and  c",
+        "x: 'a > b and  c'",
+        "x: |\n  a > b\n  and c",
+        "x: >-\n  a\n  > b and\n  c",
+        "x: a > b\n  and c",
+    ],
+)
 def test_an_offset_inside_a_value_is_found_in_the_file(written: str) -> None:
     """A caret can stand under any token of an expression, however the text is broken over lines."""
     doc = yamlfile.load(written)
@@ -55,16 +84,19 @@ def test_an_offset_inside_a_value_is_found_in_the_file(written: str) -> None:
     assert place.excerpt[place.column - 1 :][0] == "c"
 
 
-@pytest.mark.parametrize(("text", "message", "line", "column"), [
-    ("a: 1\na: 2\n", "the key 'a' twice", 2, 1),
-    ("a: &x 1\n", "an anchor (&x)", 1, 4),
-    ("a: &x 1\nb: *x\n", "an alias (*x)", 2, 4),
-    ("a: !!python/object:os.system 1\n", "a tag", 1, 4),
-    ("a: 1\n---\nb: 2\n", "a second document", 2, 1),
-    ("? [1]\n: 2\n", "a key that is no scalar", 1, 3),
-    ("a: [1\nb: 2\n", "flow sequence", 2, 2),
-    ("a: 'x\n", "quoted scalar", 2, 1),
-])
+@pytest.mark.parametrize(
+    ("text", "message", "line", "column"),
+    [
+        ("a: 1\na: 2\n", "the key 'a' twice", 2, 1),
+        ("a: &x 1\n", "an anchor (&x)", 1, 4),
+        ("a: &x 1\nb: *x\n", "an alias (*x)", 2, 4),
+        ("a: !!python/object:os.system 1\n", "a tag", 1, 4),
+        ("a: 1\n---\nb: 2\n", "a second document", 2, 1),
+        ("? [1]\n: 2\n", "a key that is no scalar", 1, 3),
+        ("a: [1\nb: 2\n", "flow sequence", 2, 2),
+        ("a: 'x\n", "quoted scalar", 2, 1),
+    ],
+)
 def test_what_is_refused_is_refused_with_its_place(text: str, message: str, line: int, column: int) -> None:
     """Constructs that surprise and syntax errors name line, column and the way out."""
     with pytest.raises(RuleError) as caught:

@@ -66,6 +66,7 @@ def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
         and (unlike is None or series.name != unlike.name)
         and (same_split is None or series.split == same_split.split)
         and (not selector.evaluation or _is_evaluation(series))
+        and (not selector.per_epoch or _once_an_epoch(series))
         and int(np.isfinite(series.value).sum()) >= selector.least
     )
 
@@ -74,7 +75,12 @@ def _is_evaluation(series: Series) -> bool:
     """A held-out split; without a split, one point an epoch, as what is logged during training comes more often."""
     if series.split:
         return series.split in ("val", "test")
-    return len(series) > 1 and not np.isnan(series.epoch).any() and len(np.unique(series.epoch)) == len(series)
+    return _once_an_epoch(series)
+
+
+def _once_an_epoch(series: Series) -> bool:
+    whole = len(series) > 1 and np.array_equal(series.epoch, np.floor(series.epoch))  # NaN is unequal to itself
+    return whole and len(np.unique(series.epoch)) == len(series)
 
 
 def _first_match(name: str, globs: tuple[str, ...]) -> int | None:

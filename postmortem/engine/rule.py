@@ -46,6 +46,7 @@ class Selector(_Strict):
         like: Another variable: the same metric. unlike: another variable: any other series.
         with_split_of: Another variable: the same split.
         evaluation: Only what is measured on held-out data: a held-out split, or no split and one point an epoch.
+        per_epoch: Only series with at most one point an epoch.
         least: Fewest finite points.
         one: Only the most preferred series. pool: all of them, joined into one.
         optional: The check goes on without it; what is computed from it is missing.
@@ -61,6 +62,7 @@ class Selector(_Strict):
     unlike: Variable | None = None
     with_split_of: Variable | None = None
     evaluation: bool = False
+    per_epoch: bool = False
     least: int = 1
     one: bool = False
     pool: bool = False

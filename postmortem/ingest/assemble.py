@@ -68,48 +68,55 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     readings = [capture.reading for capture in group]
     metrics = _metrics(readings)
     events = _stacked(readings, "notes")
-    facts = _facts([*readings, *beside], settings)
-    metrics = restarts.divide(metrics, events.filter(pl.col("kind") == "restart")["line"])
+    logs = [reading.source for reading in readings]
+    facts = _facts([*readings, *beside], settings).with_columns(beside=~pl.col("source").is_in(logs))
+    metrics = restarts.divide_sources(metrics, events.filter(pl.col("kind") == "restart"))
     parts = metrics["part"].n_unique() or 1
     sources = tuple(_source(capture) for capture in group) + tuple(
         Source(reading.source, reading.format, reading.lines) for reading in beside
     )
     unread = _unread(readings)
-    counted = sum(reading.lines for reading in readings), sum(reading.understood for reading in readings)
+    lines, understood = (sum(getattr(reading, name) for reading in readings) for name in ("lines", "understood"))
+    # The end of a run stands after its last measurement, all else that stands there before the next one's first.
+    ends = pl.col("kind").is_in(_ENDS)
+    told = {
+        "metrics": metrics,
+        "events": _with_attempts(_parted(events, metrics, "line", ends), metrics),
+        "facts": _parted(facts, metrics, "line", pl.lit(False)),
+        "unread": _parted(unread, metrics, "first", pl.lit(False)),
+    }
     runs = []
     for part in range(parts):
         name = title if parts == 1 else f"{title}#{part + 1}"
-        own = metrics.filter(pl.col("part") == part) if parts > 1 else metrics
-        first, last = _span(metrics, part, parts)
-        runs.append(
-            Run(
-                name,
-                sources,
-                _named(own, name, "metrics"),
-                _named(_with_attempts(_within(events, first, last), own), name, "events"),
-                _named(_facts_of(facts, first, last), name, "facts"),
-                _named(_within(unread, first, last, "first"), name, "unread"),
-                *counted,
-            )
-        )
+        own = {kind: frame.filter(pl.col("part") == part) for kind, frame in told.items() if kind != "facts"}
+        own["facts"] = _facts_of(told["facts"], part)
+        frames = {kind: _named(frame, name, kind) for kind, frame in own.items()}
+        runs.append(Run(name, sources, **frames, lines=lines, understood=understood))
     return runs
 
 
-def _span(metrics: pl.DataFrame, part: int, parts: int) -> tuple[int, int]:
-    """The lines of a part: from after the part before to its own last measurement; the ends are open."""
-    ends = metrics.group_by("part").agg(pl.col("line").max()).sort("part")["line"].to_list() if parts > 1 else []
-    first = int(ends[part - 1]) + 1 if part else 0
-    return first, int(ends[part]) if part < parts - 1 else 2**32 - 1
+_ENDS = ("traceback", "oom", "killed", "finished", "early-stop", "checkpoint", "best", "nan-warning")
 
 
-def _within(frame: pl.DataFrame, first: int, last: int, column: str = "line") -> pl.DataFrame:
-    return frame.filter(pl.col(column).is_between(first, last))
+def _parted(frame: pl.DataFrame, metrics: pl.DataFrame, line: str, backward: pl.Expr) -> pl.DataFrame:
+    """Adds ``part``: the run within the record that rows belong to, by the measurement after them or ``backward``."""
+    marks = (
+        metrics.select("source", pl.col("line").alias(line), "part").unique(["source", line], keep="last").sort(line)
+    )
+    rows = frame.with_row_index("order").with_columns(pl.col(line).cast(pl.UInt32)).sort(line)
+    after, before = (
+        rows.join_asof(marks, on=line, by="source", strategy=way, check_sortedness=False)["part"]
+        for way in ("forward", "backward")
+    )
+    part = pl.when(backward).then(pl.coalesce(before, after)).otherwise(pl.coalesce(after, before))
+    return rows.with_columns(part=part.fill_null(0)).sort("order").drop("order")
 
 
-def _facts_of(facts: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
-    """Facts stated for a part, and those of the whole file its own do not replace."""
-    own = facts.filter(pl.col("line").is_between(first, last) | pl.col("line").is_null())
-    earlier = facts.filter((pl.col("line") < first) & ~pl.col("key").is_in(own["key"].implode()))
+def _facts_of(facts: pl.DataFrame, part: int) -> pl.DataFrame:
+    """Facts stated for a part, those stated before that its own do not replace, and those of no log's line."""
+    everywhere = pl.col("source").is_in(facts.filter(pl.col("beside"))["source"].unique().implode())
+    own = facts.filter((pl.col("part") == part) | everywhere)
+    earlier = facts.filter((pl.col("part") < part) & ~everywhere & ~pl.col("key").is_in(own["key"].implode()))
     return pl.concat([earlier.unique("key", keep="last", maintain_order=True), own])
 
 
@@ -192,7 +199,9 @@ def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataF
     )
     if given is not None:
         told = pl.concat([told, given.cast(pl.Schema(SETTINGS)).with_columns(source=pl.lit(_COMMAND_LINE))])
-    number = pl.col("value").str.replace_all(r"(\d),(\d{3})\b", "$1$2").str.extract(_LEADING_NUMBER, 1)
+    grouped = pl.col("value").str.contains(r"^\s*[0-9]{1,3}(,[0-9]{3})+\b")
+    plain = pl.when(grouped).then(pl.col("value").str.replace_all(",", "", literal=True)).otherwise("value")
+    number = plain.str.extract(_LEADING_NUMBER, 1)
     return told.with_columns(
         key=pl.col("key").map_elements(names.fact_key, return_dtype=pl.String),
         number=number.cast(pl.Float64, strict=False),

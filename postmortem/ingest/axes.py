@@ -13,9 +13,28 @@ from postmortem.schema import TIME
 
 # Best first: the first name a file has is its axis, so a counter of updates beats an iteration within an epoch.
 _STEPS = (
-    "global_step", "step", "current_steps", "num_updates", "timesteps_total", "total_timesteps", "timesteps_so_far",
-    "total_env_steps", "num_env_steps_sampled_lifetime", "num_env_steps", "env_steps", "steps", "iteration", "iter",
-    "iterations", "it", "update", "updates", "training_iteration", "tick", "round", "batch",
+    "global_step",
+    "step",
+    "current_steps",
+    "num_updates",
+    "timesteps_total",
+    "total_timesteps",
+    "timesteps_so_far",
+    "total_env_steps",
+    "num_env_steps_sampled_lifetime",
+    "num_env_steps",
+    "env_steps",
+    "steps",
+    "iteration",
+    "iter",
+    "iterations",
+    "it",
+    "update",
+    "updates",
+    "training_iteration",
+    "tick",
+    "round",
+    "batch",
 )
 _EPOCHS = ("epoch", "epochs", "current_epoch", "epoch_num", "epoch_id")
 _TIMES = ("timestamp", "created_at", "wall_time", "datetime", "date_time", "logged_at", "ts", "date", "time")
@@ -126,7 +145,7 @@ def _unix(column: pl.Series) -> pl.Series:
     known = column.drop_nulls().drop_nans()
     low, high = known.min(), known.max()
     for unit in (1, 1_000, 1_000_000):
-        if isinstance(low, float) and isinstance(high, float) and 1e9 <= low / unit and high / unit < 4e9:
+        if isinstance(low, float) and isinstance(high, float) and low / unit >= 1e9 and high / unit < 4e9:
             return (column * (1_000_000 / unit)).fill_nan(None).round().cast(pl.Int64).cast(TIME)
     return pl.Series([None] * len(column), dtype=TIME)
 
@@ -141,8 +160,13 @@ _CLOCK = (
 def _clock(column: pl.Series) -> pl.Series:
     """ISO-like texts, also ``2018-11-10_00-18-12`` and fractions of any length; no zone is taken as UTC."""
     part = pl.col("t").str.extract_groups(_CLOCK).struct
-    clock = pl.format("{} {}:{}:{}", part.field("1").str.replace_all("/", "-"), part.field("2"), part.field("3"),
-                      part.field("4").fill_null("00"))
+    clock = pl.format(
+        "{} {}:{}:{}",
+        part.field("1").str.replace_all("/", "-"),
+        part.field("2"),
+        part.field("3"),
+        part.field("4").fill_null("00"),
+    )
     micros = part.field("5").str.pad_end(6, "0").cast(pl.Int64).fill_null(0)
     minutes = part.field("7").cast(pl.Int64) * 60 + part.field("8").cast(pl.Int64)
     ahead = pl.when(part.field("6") == "-").then(-minutes).otherwise(minutes).fill_null(0)
@@ -169,7 +193,9 @@ def number(column: pl.Series) -> pl.Series:
     if plain.null_count() == text.null_count() or not text.str.contains(_DURATION).any():
         return plain
     part = pl.col("t").str.extract_groups(_DURATION).struct
-    days, hours, minutes, seconds = (part.field(str(n)).cast(pl.Float64, strict=False).fill_null(0) for n in range(1, 5))
+    days, hours, minutes, seconds = (
+        part.field(str(n)).cast(pl.Float64, strict=False).fill_null(0) for n in range(1, 5)
+    )
     total = days * 86400 + hours * 3600 + minutes * 60 + seconds
     read = pl.coalesce("plain", pl.when(part.field("4").is_not_null()).then(total))
     return pl.DataFrame({"t": text, "plain": plain}).select(read.alias(column.name)).to_series()

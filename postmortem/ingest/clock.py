@@ -82,7 +82,9 @@ def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
     # Polars raises on dates that do not exist, so these are taken out first.
     rows = rows.with_columns(pl.when(pl.col("month").is_between(1, 12)).then("month"))
     days = pl.date("year", "month", 1).dt.month_end().dt.day()
-    exists = pl.col("day").is_between(1, days) & (pl.col("hour") < 24) & (pl.col("minute") < 60) & (pl.col("second") < 60)
+    exists = (
+        pl.col("day").is_between(1, days) & (pl.col("hour") < 24) & (pl.col("minute") < 60) & (pl.col("second") < 60)
+    )
     rows = rows.with_columns(pl.when(exists).then("day"))
     clock = [pl.col(name) for name in ("year", "month", "day", "hour", "minute", "second", "fraction")]
     return rows.select((pl.datetime(*clock, time_zone="UTC") - _offset()).cast(TIME)).to_series()

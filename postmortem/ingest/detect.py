@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
+from postmortem.ingest import box_reader, events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
 from postmortem.ingest.lines import Text, clip, read_lines, sample
 from postmortem.ingest.pack import FormatPack
 from postmortem.ingest.reading import LINES, NOTES, Reading
@@ -77,6 +77,7 @@ def _structured() -> list[Reader]:
     return [
         Reader("json", json_reader.share, lambda text, source: json_reader.read(text.lines, source)),
         Reader("table", table_reader.share, lambda text, source: table_reader.read(text.lines, source)),
+        Reader("box", box_reader.share, lambda text, source: box_reader.read(text.lines, source)),
     ]
 
 

@@ -17,8 +17,23 @@ from postmortem.ingest import axes
 from postmortem.ingest.records import Records
 
 _SHORT_LIST = 16  # a list of up to this many numbers in a record is a value a place; longer ones are no metric
-_CONFIGURATION = frozenset({"config", "args", "hparams", "hyperparameters", "hyper_parameters", "cfg", "settings",
-                            "env_config", "options", "configuration", "training_args", "model_config", "params"})
+_CONFIGURATION = frozenset(
+    {
+        "config",
+        "args",
+        "hparams",
+        "hyperparameters",
+        "hyper_parameters",
+        "cfg",
+        "settings",
+        "env_config",
+        "options",
+        "configuration",
+        "training_args",
+        "model_config",
+        "params",
+    }
+)
 
 
 class Leaf(NamedTuple):
@@ -206,8 +221,9 @@ def _numbered(node: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(matches) != len(node) or not node or not all(matches.values()):
         return []
     axis = "step" if next(iter(node)).lower().startswith(("step", "iter")) else "epoch"
-    rows = [{axis: Leaf(int(match.group(1)), first_line(node[key])), **node[key]}
-            for key, match in matches.items() if match]
+    rows = [
+        {axis: Leaf(int(match.group(1)), first_line(node[key])), **node[key]} for key, match in matches.items() if match
+    ]
     return rows if any(_measures(label) for row in rows for label in _numeric_labels(row)) else []
 
 
@@ -226,8 +242,21 @@ def _is_result(node: Mapping[str, Any]) -> bool:
     return measured > set_up and measured * 3 >= len(numeric)
 
 
-_SET_UP = frozenset({"lr", "batch_size", "epochs", "steps", "weight_decay", "dropout", "num_workers", "seed", "patience",
-                     "grad_accum", "world_size"})
+_SET_UP = frozenset(
+    {
+        "lr",
+        "batch_size",
+        "epochs",
+        "steps",
+        "weight_decay",
+        "dropout",
+        "num_workers",
+        "seed",
+        "patience",
+        "grad_accum",
+        "world_size",
+    }
+)
 
 
 Path = tuple[str | int | None, ...]  # keys, places in short lists, and None for the mean of a summary
@@ -284,8 +313,9 @@ def _of_cells(cells: Mapping[str, Sequence[Leaf | None]]) -> Records:
     values = {label: _column(label, column) for label, column in cells.items()}
     kept = [label for label, column in values.items() if column.null_count() < len(column)]
     lines = {label: [leaf.line if leaf else None for leaf in cells[label]] for label in kept}
-    return Records(pl.DataFrame([values[label] for label in kept]),
-                   pl.DataFrame(lines, schema=dict.fromkeys(kept, pl.UInt32)))
+    return Records(
+        pl.DataFrame([values[label] for label in kept]), pl.DataFrame(lines, schema=dict.fromkeys(kept, pl.UInt32))
+    )
 
 
 def _column(label: str, leaves: Sequence[Leaf | None]) -> pl.Series:
@@ -293,7 +323,8 @@ def _column(label: str, leaves: Sequence[Leaf | None]) -> pl.Series:
     if any(isinstance(value, str) for value in found):
         texts = [str(value) if isinstance(value, str) or _is_number(value) else None for value in found]
         return pl.Series(label, texts, dtype=pl.String)
-    return pl.Series(label, [float(value) if _is_number(value) else None for value in found], dtype=pl.Float64)
+    numbers = [float(value) if value is not None and _is_number(value) else None for value in found]
+    return pl.Series(label, numbers, dtype=pl.Float64)
 
 
 # --- columns: an object of lists ----------------------------------------------------------------------------
@@ -337,8 +368,9 @@ def _own_axes(lists: Mapping[str, list[Leaf]]) -> Iterator[tuple[str, _Series]]:
     for label, items in lists.items():
         parent, _, last = label.rpartition("/")
         if parent and last in ("values", "value"):
-            beside = {axis: lists[f"{parent}/{name}"] for name, axis in _OWN_AXES.items()
-                      if f"{parent}/{name}" in lists}
+            beside = {
+                axis: lists[f"{parent}/{name}"] for name, axis in _OWN_AXES.items() if f"{parent}/{name}" in lists
+            }
             yield parent, _Series(items, beside)
 
 

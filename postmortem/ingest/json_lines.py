@@ -99,7 +99,7 @@ def _python_dict(text: str) -> Any:
 class _Constants(ast.NodeTransformer):
     """``nan`` and ``inf`` stand bare in a repr; ``literal_eval`` knows neither."""
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - the name is ast's
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         known = {"nan": float("nan"), "inf": float("inf")}
         return ast.copy_location(ast.Constant(known[node.id]), node) if node.id in known else node
 
@@ -155,7 +155,9 @@ def _decode(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.Series]:
     return pl.concat([values for values, _ in parts]), pl.concat([held for _, held in parts])
 
 
-def _decode_chunk(texts: pl.Series, fields: Fields, schema: Mapping[str, pl.DataType] | None) -> tuple[pl.DataFrame, pl.Series]:
+def _decode_chunk(
+    texts: pl.Series, fields: Fields, schema: Mapping[str, pl.DataType] | None
+) -> tuple[pl.DataFrame, pl.Series]:
     whole = _in_bulk(texts, schema) if schema else None
     if whole is not None:
         values = whole.select(_value_at(field).alias(label) for label, field in fields.items())
@@ -217,8 +219,15 @@ def _value_at(field: _Field) -> pl.Expr:
             value = value.struct.field("mean" if part is None else part)
     if field.text:
         return value
-    return (pl.when(value == _NAN).then(float("nan")).when(value == _INF).then(float("inf"))
-            .when(value == _NEG_INF).then(float("-inf")).otherwise(value))
+    return (
+        pl.when(value == _NAN)
+        .then(float("nan"))
+        .when(value == _INF)
+        .then(float("inf"))
+        .when(value == _NEG_INF)
+        .then(float("-inf"))
+        .otherwise(value)
+    )
 
 
 def _decode_singly(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.Series]:

@@ -19,7 +19,7 @@ def share(lines: pl.DataFrame) -> float:
         return 0.0
     if texts[0][:1] in ("{", "[") and _opens_json(texts):
         return 1.0
-    return json_lines.looks_like_objects(texts).sum() / len(texts)
+    return float(json_lines.looks_like_objects(texts).sum()) / len(texts)
 
 
 def _opens_json(texts: pl.Series) -> bool:
@@ -44,8 +44,8 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     """
     texts = lines["text"].str.strip_chars()
     blank = texts == ""
-    objects = json_lines.looks_like_objects(texts).sum()
-    if objects > 1 and objects >= _MOSTLY * (len(texts) - blank.sum()):
+    objects = int(json_lines.looks_like_objects(texts).sum())
+    if objects > 1 and objects >= _MOSTLY * int((~blank).sum()):
         return _read_lines(lines.filter(~blank) if blank.any() else lines, source)
     return _read_document(lines.filter(~blank), source)
 
@@ -56,8 +56,13 @@ def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:
         return None
     unread = lines.filter(~held)
     return Reading(
-        source=source, format="json-lines", points=records.points(found), settings=records.settings(found),
-        understood=lines.height - unread.height, unread=unread, lines=_last(lines),
+        source=source,
+        format="json-lines",
+        points=records.points(found),
+        settings=records.settings(found),
+        understood=lines.height - unread.height,
+        unread=unread,
+        lines=_last(lines),
     )
 
 
@@ -74,9 +79,13 @@ def _read_document(lines: pl.DataFrame, source: str) -> Reading | None:
     facts = [(leaf.line, key, _shown(leaf.value)) for key, leaf in content.facts if leaf.value is not None]
     stated = pl.DataFrame(facts, schema=dict(SETTINGS), orient="row")
     return Reading(
-        source=source, format="json", points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        source=source,
+        format="json",
+        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
         settings=pl.concat([stated, *settings]).sort("line", maintain_order=True),
-        understood=lines["line"].n_unique(), unread=pl.DataFrame(schema=dict(LINES)), lines=_last(lines),
+        understood=lines["line"].n_unique(),
+        unread=pl.DataFrame(schema=dict(LINES)),
+        lines=_last(lines),
     )
 
 

@@ -1,7 +1,7 @@
-"""Format packs: a YAML file that teaches a text format, with the samples that prove it.
+r"""Format packs: a YAML file that teaches a text format, with the samples that prove it.
 
 A pack is refused when a sample does not give what it says, or when no sample hits one of its patterns. Patterns run
-in Polars (Rust: linear time, no look-around); ``\\d``, ``\\w``, ``\\s`` and ``\\S`` mean ASCII, which is faster.
+in Polars (Rust: linear time, no look-around); ``\d``, ``\w``, ``\s`` and ``\S`` mean ASCII, which is faster.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ def _compiled(regex: Any) -> Any:
     try:
         pl.Series([""]).str.contains(pattern)
     except pl.exceptions.PolarsError as wrong:
-        raise ValueError(f"not a pattern of Rust's regex (no look-around, no back-references): "
-                         f"{_last_line(wrong)}") from None
+        raise ValueError(
+            f"not a pattern of Rust's regex (no look-around, no back-references): {_last_line(wrong)}"
+        ) from None
     return pattern
 
 
@@ -176,8 +177,13 @@ class FormatPack(_Strict):
 
     def _known(self, texts: pl.Series, parts: Sequence[str]) -> pl.Series:
         hits = [texts.str.contains(regex) for part, _, regex in self.patterns() if part in parts]
-        return pl.DataFrame([hit.alias(str(at)) for at, hit in enumerate(hits)]).select(
-            pl.any_horizontal(pl.all())).to_series() if hits else pl.repeat(False, len(texts), eager=True)
+        return (
+            pl.DataFrame([hit.alias(str(at)) for at, hit in enumerate(hits)])
+            .select(pl.any_horizontal(pl.all()))
+            .to_series()
+            if hits
+            else pl.repeat(False, len(texts), eager=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -237,14 +243,20 @@ def _lint(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
         groups = captures(line.regex)
         where = ("lines", at, "regex")
         for name in sorted(({*line.splits} if line.pairs else {*line.splits, *line.labels, *line.scale}) - set(groups)):
-            yield document.problem(("lines", at), f"{name!r} is no capture of the pattern",
-                                   yamlfile.did_you_mean(name, list(groups), "captures"))
+            yield document.problem(
+                ("lines", at),
+                f"{name!r} is no capture of the pattern",
+                yamlfile.did_you_mean(name, list(groups), "captures"),
+            )
         if ("rest" in groups) != (line.pairs is not None):
             yield document.problem(where, "the capture `rest` and the key `pairs` need each other")
         for name, body in groups.items():
             if name not in (*POSITIONS, "rest") and _misses_nan(line.labels.get(name, name), body):
-                yield document.problem(where, f"the capture {name!r} misses nan and inf, which a diverged run prints",
-                                       r"capture the number as \S+ (or [^,\s]+ before a comma)")
+                yield document.problem(
+                    where,
+                    f"the capture {name!r} misses nan and inf, which a diverged run prints",
+                    r"capture the number as \S+ (or [^,\s]+ before a comma)",
+                )
 
 
 _TOKEN = re.compile(r"\\.|\(\?P?<(?P<name>\w+)>|.", re.S)
@@ -287,8 +299,10 @@ def _check_samples(pack: FormatPack, document: yamlfile.Document) -> Iterator[Pr
         want = {} if sample.gives == "nothing" else dict(sample.gives)
         for name in sorted({*got, *want}, key=str):
             if not _same(got.get(name), want.get(name)):
-                yield document.problem(("samples", at, "gives", name) if name in want else ("samples", at, "line"),
-                                       f"the sample gives {name}: {_shown(got, name)}, not {_shown(want, name)}")
+                yield document.problem(
+                    ("samples", at, "gives", name) if name in want else ("samples", at, "line"),
+                    f"the sample gives {name}: {_shown(got, name)}, not {_shown(want, name)}",
+                )
 
 
 def _same(got: Any, want: Any) -> bool:

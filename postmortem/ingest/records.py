@@ -15,10 +15,22 @@ from postmortem.ingest import axes
 from postmortem.ingest.reading import POINTS, SETTINGS
 
 # A canonical fact that is repeated in every record with one value is a setting as well.
-_CONSTANT_FACTS = frozenset({
-    "epochs", "steps", "steps_per_epoch", "batch_size", "global_batch_size", "num_workers", "world_size", "grad_accum",
-    "n_train", "n_val", "seed", "patience",
-})
+_CONSTANT_FACTS = frozenset(
+    {
+        "epochs",
+        "steps",
+        "steps_per_epoch",
+        "batch_size",
+        "global_batch_size",
+        "num_workers",
+        "world_size",
+        "grad_accum",
+        "n_train",
+        "n_val",
+        "seed",
+        "patience",
+    }
+)
 _LONGEST_TEXT = 200  # a constant text longer than this is a dump, no setting
 
 
@@ -46,8 +58,11 @@ def points(records: Records) -> pl.DataFrame:
     step, epoch = axes.positions(values, at)
     time, split = axes.time_of(values, at), axes.split_of(values, at)
     # A column that gave no position (`time` as a duration) is a metric after all.
-    spent = [label for label, found in zip(at, (step, epoch, time, split), strict=True)
-             if label is not None and found.null_count() < len(found)]
+    spent = [
+        label
+        for label, found in zip(at, (step, epoch, time, split), strict=True)
+        if label is not None and found.null_count() < len(found)
+    ]
     measured = _numeric(values.select(pl.exclude(spent)))
     if step.null_count() == epoch.null_count() == values.height and _one_row_an_epoch(measured):
         epoch = pl.Series("epoch", range(values.height), dtype=pl.Float64)
@@ -57,8 +72,9 @@ def points(records: Records) -> pl.DataFrame:
 
 def _numeric(values: pl.DataFrame) -> pl.DataFrame:
     """The columns that hold numbers, as Float64. A text column counts when some of its texts are numbers."""
-    columns = (values[label] if values[label].dtype == pl.Float64 else axes.number(values[label])
-               for label in values.columns)
+    columns = (
+        values[label] if values[label].dtype == pl.Float64 else axes.number(values[label]) for label in values.columns
+    )
     return pl.DataFrame([column for column in columns if column.null_count() < len(column)])
 
 
@@ -83,8 +99,8 @@ def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.Da
     if isinstance(records.lines, pl.Series):
         wide = wide.with_columns(records.lines.alias("\0line"))
         index.append("\0line")
-    long = wide.unpivot(index=index, variable_name="label", value_name="value")
-    long = long.rename({name: name.removeprefix("\0") for name in index})
+    long = wide.unpivot(index=index, variable_name="\0label", value_name="\0value")
+    long = long.rename({name: name.removeprefix("\0") for name in long.columns})
     if not isinstance(records.lines, pl.Series):
         long = long.with_columns(line=pl.concat([records.lines[label] for label in labels]))
     long = long.filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
@@ -101,9 +117,11 @@ def _last_values(labels: Sequence[str]) -> list[str]:
 
 def settings(records: Records) -> pl.DataFrame:
     """What the records repeat without change: texts, and canonical facts. A frame of SETTINGS."""
-    rows = [(int(records.line_of(label)[0]), label, _shown(value))
-            for label in records.values.columns
-            if (value := _constant(label, records.values[label])) is not None]
+    rows = [
+        (int(records.line_of(label)[0]), label, _shown(value))
+        for label in records.values.columns
+        if (value := _constant(label, records.values[label])) is not None
+    ]
     return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
 
 

@@ -32,9 +32,14 @@ def read(lines: pl.DataFrame, pack: FormatPack, source: str) -> Reading:
     metrics = [_metrics(hit, line) for hit, line in zip(hits["lines"], pack.lines, strict=True)]
     unread = rest.filter(pl.col("text").str.strip_chars() != "").select(list(LINES))
     return Reading(
-        source=source, format=pack.id, points=_points(metrics, places), notes=_notes(hits["events"], pack, places),
-        settings=_settings(hits["config"], pack), lines=int(lines["line"].max() or 0),  # type: ignore[call-overload]
-        understood=lines["line"].n_unique() - unread["line"].n_unique(), unread=unread,
+        source=source,
+        format=pack.id,
+        points=_points(metrics, places),
+        notes=_notes(hits["events"], pack, places),
+        settings=_settings(hits["config"], pack),
+        lines=int(lines["line"][-1]) if lines.height else 0,
+        understood=lines["line"].n_unique() - unread["line"].n_unique(),
+        unread=unread,
     )
 
 
@@ -47,17 +52,23 @@ def gives(pack: FormatPack, samples: Sequence[Sequence[str]]) -> list[dict[str, 
     places = _places(lines, hits, pack, "")
     points = _points([_metrics(hit, line) for hit, line in zip(hits["lines"], pack.lines, strict=True)], places)
     notes, settings = _notes(hits["events"], pack, places), _settings(hits["config"], pack)
-    return [_told(part["line"], part, points, notes, settings)
-            for part in places.join(lines.select("row", "part"), on="row").partition_by("part", maintain_order=True)]
+    return [
+        _told(part["line"], part, points, notes, settings)
+        for part in places.join(lines.select("row", "part"), on="row").partition_by("part", maintain_order=True)
+    ]
 
 
 def _told(rows: pl.Series, part: pl.DataFrame, *frames: pl.DataFrame) -> dict[str, Any]:
     points, notes, settings = (frame.filter(pl.col("line").is_in(rows.implode())) for frame in frames)
     last = part.tail(1).to_dicts()[0]
     split = points["split"][-1] if points.height else last["context"]
-    found = {"step": last["step"], "epoch": last["epoch"], "split": split or None,
-             "event": notes["kind"][-1] if notes.height else None,
-             "settings": dict(settings.select("key", "value").iter_rows()) or None}
+    found = {
+        "step": last["step"],
+        "epoch": last["epoch"],
+        "split": split or None,
+        "event": notes["kind"][-1] if notes.height else None,
+        "settings": dict(settings.select("key", "value").iter_rows()) or None,
+    }
     values = dict(points.select("label", "value").iter_rows())
     return {**{name: value for name, value in found.items() if value is not None}, **values}
 
@@ -102,7 +113,7 @@ def literal_prefix(regex: str) -> str:
     tokens = re.findall(r"\\.|.", regex[1:], re.S)
     for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
         escaped = token[0] == "\\" and not token[1:].isalnum()
-        if (token in _META or len(token) == 2 and not escaped) or after in ("?", "*", "{"):
+        if (token in _META or (len(token) == 2 and not escaped)) or after in ("?", "*", "{"):
             break
         prefix += token[-1]
     return prefix
@@ -117,22 +128,25 @@ def _places(lines: pl.DataFrame, hits: Hits, pack: FormatPack, source: str) -> p
     rows = rows.with_columns(step=pl.coalesce("step", within.cast(pl.Int64, strict=False)))
     carried = pl.col("step", "epoch", "context").forward_fill()
     stamped = clock.stamp(lines.select("line", "text"), lines.select("line", "text").head(_PROBE))
-    return rows.with_columns(carried.over("part") if "part" in rows.columns else carried,
-                             time=clock.times(stamped["stamp"], source)).drop("part", "batch", "batches", strict=False)
+    return rows.with_columns(
+        carried.over("part") if "part" in rows.columns else carried, time=clock.times(stamped["stamp"], source)
+    ).drop("part", "batch", "batches", strict=False)
 
 
 def _position(hit: pl.DataFrame, fixed: str | None, governs: bool) -> pl.DataFrame:
     """Step, epoch and split that lines state; ``context`` is the split that governs the lines after them."""
     split = _split(hit, fixed)
-    return pl.DataFrame({
-        "row": hit["row"],
-        "step": _numbers(hit, "step").cast(pl.Int64, strict=False),
-        "epoch": _numbers(hit, "epoch"),
-        "batch": _numbers(hit, "batch"),
-        "batches": _numbers(hit, "batches"),
-        "own": split,
-        "context": split if governs else split.clear(hit.height),
-    })
+    return pl.DataFrame(
+        {
+            "row": hit["row"],
+            "step": _numbers(hit, "step").cast(pl.Int64, strict=False),
+            "epoch": _numbers(hit, "epoch"),
+            "batch": _numbers(hit, "batch"),
+            "batches": _numbers(hit, "batches"),
+            "own": split,
+            "context": split if governs else split.clear(hit.height),
+        }
+    )
 
 
 def _numbers(hit: pl.DataFrame, capture: str) -> pl.Series:
@@ -159,17 +173,24 @@ def _split(hit: pl.DataFrame, fixed: str | None) -> pl.Series:
 def _metrics(hit: pl.DataFrame, line: Line) -> pl.DataFrame:
     """Row, order within the line, label, value of every metric of one pattern's lines."""
     captured = [name for name in captures_of(line.regex) if name not in (*POSITIONS, "rest")]
-    frames = [hit.select(
-        "row", order=pl.lit(at), label=pl.lit(line.labels.get(name, name)),
-        value=_value(hit[f"={name}"]) * line.scale.get(name, 1.0), fixed=pl.lit(line.splits.get(name), pl.String),
-    ) for at, name in enumerate(captured)]
+    frames = [
+        hit.select(
+            "row",
+            order=pl.lit(at),
+            label=pl.lit(line.labels.get(name, name)),
+            value=_value(hit[f"={name}"]) * line.scale.get(name, 1.0),
+            fixed=pl.lit(line.splits.get(name), pl.String),
+        )
+        for at, name in enumerate(captured)
+    ]
     if line.pairs is not None:
         frames.append(_pairs(hit, line))
-    return pl.concat([_NO_METRICS, *(frame.cast(dict(_NO_METRICS.schema)) for frame in frames)])
+    return pl.concat([_NO_METRICS, *(frame.cast(_NO_METRICS.schema) for frame in frames)])
 
 
-_NO_METRICS = pl.DataFrame(schema={"row": pl.UInt32, "order": pl.Int32, "label": pl.String, "value": pl.Float64,
-                                   "fixed": pl.String})
+_NO_METRICS = pl.DataFrame(
+    schema={"row": pl.UInt32, "order": pl.Int32, "label": pl.String, "value": pl.Float64, "fixed": pl.String}
+)
 _LAST = 1000  # the place of pairs in a line: behind its captures
 
 
@@ -189,19 +210,25 @@ def _points(metrics: Sequence[pl.DataFrame], places: pl.DataFrame) -> pl.DataFra
     placed = found.join(places, on="row", how="left", maintain_order="left")
     # A governing split of "" has ended: then the label decides.
     governed = pl.when(pl.col("context") != "").then("context")
-    return placed.select(pl.coalesce("fixed", "own", governed).alias("split") if name == "split" else pl.col(name).cast(dtype)
-                         for name, dtype in POINTS.items())
+    return placed.select(
+        pl.coalesce("fixed", "own", governed).alias("split") if name == "split" else pl.col(name).cast(dtype)
+        for name, dtype in POINTS.items()
+    )
 
 
 def _notes(hits: Sequence[pl.DataFrame], pack: FormatPack, places: pl.DataFrame) -> pl.DataFrame:
-    told = [hit.select("row", kind=pl.lit(event.kind), text=pl.col("=text" if "=text" in hit.columns else "text"))
-            for hit, event in zip(hits, pack.events, strict=True)]
+    told = [
+        hit.select("row", kind=pl.lit(event.kind), text=pl.col("=text" if "=text" in hit.columns else "text"))
+        for hit, event in zip(hits, pack.events, strict=True)
+    ]
     empty = pl.DataFrame(schema={"row": pl.UInt32, "kind": pl.String, "text": pl.String})
     found = pl.concat([empty, *told]).sort("row").join(places, on="row", how="left", maintain_order="left")
     return found.select(pl.col(name).cast(dtype) for name, dtype in NOTES.items())
 
 
 def _settings(hits: Sequence[pl.DataFrame], pack: FormatPack) -> pl.DataFrame:
-    stated = [hit.select("line", key=pl.lit(setting.key) if setting.key else pl.col("=key"), value=pl.col("=value"))
-              for hit, setting in zip(hits, pack.config, strict=True)]
+    stated = [
+        hit.select("line", key=pl.lit(setting.key) if setting.key else pl.col("=key"), value=pl.col("=value"))
+        for hit, setting in zip(hits, pack.config, strict=True)
+    ]
     return pl.concat([pl.DataFrame(schema=dict(SETTINGS)), *stated]).sort("line")

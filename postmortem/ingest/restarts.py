@@ -5,6 +5,25 @@ from __future__ import annotations
 import polars as pl
 
 
+def divide_sources(metrics: pl.DataFrame, resumed: pl.DataFrame) -> pl.DataFrame:
+    """Marks where training began anew in each of a run's files; see ``divide``.
+
+    Files that disagree on the number of runs are taken for one run, whose attempts are counted through.
+
+    Args:
+        metrics: Rows of all files, with ``source``.
+        resumed: ``source`` and ``line`` of what says that the run resumed.
+    """
+    if metrics.is_empty():
+        return divide(metrics, resumed["line"])
+    sources = metrics.partition_by("source", maintain_order=True)
+    divided = [divide(one, resumed.filter(pl.col("source") == one["source"][0])["line"]) for one in sources]
+    if len({one["part"].max() for one in divided}) > 1:
+        through = (pl.struct("part", "attempt").rank("dense") - 1).cast(pl.UInt16)
+        divided = [one.with_columns(attempt=through, part=pl.lit(0, pl.UInt32)) for one in divided]
+    return pl.concat(divided)
+
+
 def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     """Marks where training began anew.
 

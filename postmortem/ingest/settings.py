@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -83,6 +84,7 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(pl.Schema(SETTINGS))
 
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CANONICAL = frozenset(schema.FACT_KEYS)
 
 
@@ -104,43 +106,42 @@ def _assigned(body: str) -> list[tuple[str, str]]:
 def read_config(path: Path, shown: str) -> Reading:
     """Reads a YAML or JSON configuration file as settings, nested keys joined with dots.
 
-    Only plain data is accepted: no tags, no anchors, no file larger than ``MAX_CONFIG`` bytes.
+    Nothing is constructed or executed, whatever the tags say, and no file larger than ``MAX_CONFIG`` bytes is read.
     """
     content = read_content(path, shown)
     if len(content.data) > MAX_CONFIG:
         return Reading(shown, "config", problems=(Problem(f"larger than {MAX_CONFIG:,} bytes; not read", shown),))
     try:
-        root = yaml.compose(content.data.decode("utf-8", "replace"), Loader=_Loader)
+        root = yaml.compose(content.data.decode("utf-8", "replace"), Loader=_LOADER)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
         return Reading(
             shown, "config", problems=(Problem("not readable as YAML or JSON", shown, line), *content.problems)
         )
-    rows = list(_flattened(root, "", 0))[:MAX_SETTINGS] if root is not None else []
+    rows = list(islice(_flattened(root, "", 0, _Budget()), MAX_SETTINGS)) if root is not None else []
     count = content.data.count(b"\n") + (not content.data.endswith(b"\n"))
     told = pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
     return Reading(shown, "config", settings=told, understood=count, lines=count, problems=content.problems)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe, and without aliases: a small file must not unfold into a large one."""
+class _Budget:
+    """How many nodes may still be looked at: aliases make a small file unfold into a large one."""
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
-        return super().compose_node(parent, index)  # type: ignore[no-any-return]
+    left = 10 * MAX_SETTINGS
 
 
-def _flattened(node: yaml.Node, key: str, depth: int) -> Iterator[tuple[int, str, str]]:
-    """Line, dotted key and text of every scalar; lists of scalars as one text."""
-    if isinstance(node, yaml.MappingNode) and depth < MAX_DEPTH:
+def _flattened(node: yaml.Node, key: str, depth: int, budget: _Budget) -> Iterator[tuple[int, str, str]]:
+    """Line, dotted key and text of every scalar; lists of scalars as one text. Tags are read over, never obeyed."""
+    budget.left -= 1
+    if budget.left < 0 or depth > MAX_DEPTH:
+        return
+    if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             # W&B writes each setting as {desc: ..., value: ...}.
-            inner = (
-                "" if getattr(name, "value", "") == "value" and key else f".{name.value}" if key else str(name.value)
-            )
-            yield from _flattened(value, key + inner, depth + 1)
+            word = str(name.value)
+            inner = key if word == "value" and key else f"{key}.{word}" if key else word
+            yield from _flattened(value, inner, depth + 1, budget)
     elif isinstance(node, yaml.ScalarNode):
         yield node.start_mark.line + 1, key, str(node.value)
     elif isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

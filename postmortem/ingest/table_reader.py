@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -57,10 +57,13 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     parts = [_rows(segment, segment_layout) for segment_layout, segment in _segments(_body(lines), layout)]
     points = [records.points(_named(part, source) if layout.has_header else part) for part in parts]
     return Reading(
-        source=source, format="table", points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        source=source,
+        format="table",
+        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
         settings=pl.concat([_metadata(lines), *(records.settings(part) for part in parts)]),
-        understood=lines["line"].n_unique(), unread=pl.DataFrame(schema=dict(LINES)),
-        lines=int(lines["line"].max() or 0),  # type: ignore[call-overload]
+        understood=lines["line"].n_unique(),
+        unread=pl.DataFrame(schema=dict(LINES)),
+        lines=int(lines["line"][-1]) if lines.height else 0,
     )
 
 
@@ -129,8 +132,12 @@ def _name(cell: str) -> str:
 def _is_header(header: Sequence[str]) -> bool:
     """Whether cells are names: all different, none a number; only the first may be empty (an index)."""
     named = [name for name in header if name]
-    return (len(set(header)) == len(header) and len(named) >= max(1, len(header) - 1)
-            and not any(_NUMBER.match(name) for name in named) and all(len(name) < 100 for name in named))
+    return (
+        len(set(header)) == len(header)
+        and len(named) >= max(1, len(header) - 1)
+        and not any(_NUMBER.match(name) for name in named)
+        and all(len(name) < 100 for name in named)
+    )
 
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> float:
@@ -166,17 +173,19 @@ def _is_step_and_value(rows: Sequence[Sequence[str]]) -> bool:
     """Whether rows are two bare columns, a growing step and a number that is not always whole."""
     if len(rows) < 5 or not all(len(row) == 2 and _NUMBER.match(row[0]) and _NUMBER.match(row[1]) for row in rows):
         return False
-    steps = [row[0] for row in rows]
-    growing = all(step.isdigit() for step in steps) and all(
-        int(a) < int(b) for a, b in zip(steps, steps[1:], strict=False))
+    whole = all(row[0].isdigit() for row in rows)
+    growing = whole and all(int(row[0]) < int(after[0]) for row, after in pairwise(rows))
     return growing and any(not row[1].lstrip("-").isdigit() for row in rows)
 
 
 def _value_name(source: str) -> str:
     """The metric a file's own name tells (``train_losses.txt``), else ``value``."""
     stem = PurePath(source).stem
-    words = [word for word in re.split(r"[^A-Za-z]+", stem)
-             if names.role(names.parse(word).metric) in ("loss", "score", "reward")]
+    words = [
+        word
+        for word in re.split(r"[^A-Za-z]+", stem)
+        if names.role(names.parse(word).metric) in ("loss", "score", "reward")
+    ]
     return words[-1] if words else "value"
 
 
@@ -261,8 +270,10 @@ def _kinds(texts: pl.Series, separator: str, columns: Sequence[str]) -> dict[str
     """Types guessed from rows all over the file; a wrong guess costs time, never a value."""
     at = sorted({len(texts) * n // 200 for n in range(200)})
     rows = list(_split(texts.gather(at).to_list(), separator))
-    plain = {name: all(n >= len(row) or not row[n] or _NUMBER.match(row[n].lstrip(" ")) for row in rows)
-             for n, name in enumerate(columns)}
+    plain = {
+        name: all(n >= len(row) or not row[n] or _NUMBER.match(row[n].lstrip(" ")) for row in rows)
+        for n, name in enumerate(columns)
+    }
     return {name: pl.Float64 if plain[name] else pl.String for name in columns}
 
 
@@ -289,6 +300,8 @@ def _singly(body: pl.DataFrame, separator: str, columns: Sequence[str]) -> tuple
 
 def _named(part: Records, source: str) -> Records:
     """A column that is called only ``Value`` (a dashboard's export) is named by the file."""
+    measured = set(part.values.columns) - set(axes.choose(part.values.columns))
+    if [label.lower() for label in measured] != ["value"]:
+        return part
     stem = PurePath(source).stem.rpartition("tag-")[2]
-    alone = {label: stem for label in part.values.columns if label.lower() == "value" and stem}
-    return Records(part.values.rename(alone), part.lines) if alone else part
+    return Records(part.values.rename({measured.pop(): stem}), part.lines)

@@ -13,9 +13,8 @@ from functools import lru_cache
 from typing import Literal
 
 from postmortem import names
-
-MARK = "\x01"
-"""Stands for one number in a shape."""
+from postmortem.ingest import gaps
+from postmortem.ingest.gaps import MARK
 
 NUMBER = (
     r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
@@ -141,25 +140,6 @@ _OPENERS = frozenset(
     )
 )
 
-_UNIT = re.compile(
-    r"(?:%|(?:ms|us|µs|ns|s|secs?|seconds?|mins?|minutes?|m|hours?|hrs?|h|[KMGTkB]|[KMGTkm]i?B|bytes?|it/s|s/it|x|W|"
-    r"[a-z]+/s(?:ec|tep|ample)?|tks/s|wps|[mk]?eV|dB|BPC|bpc|nats?|bits?|rows|samples?(?:/s(?:ec)?)?)(?![A-Za-z0-9_]))"
-)
-_SPACED_UNIT = re.compile(
-    r"^[ ]?(?:[A-Za-z]{1,10}/(?:s|sec|second|step|batch|epoch|it|iter|sample|min)s?|[KMG]?i?B|ms|secs?|seconds|mins?"
-    r"|minutes|"
-    r"hours|BPC|nats|bits|wps|tks/s|K tks/s|[mk]?eV(?: / [A-Za-z^0-9\x01]+)*)(?![A-Za-z0-9_=:])"
-)
-_QUOTED = re.compile(r"""(['"])(?P<label>[^'"]{1,80})\1\s*[:=]\s*(?P<open>[\[({'"]*|[\w.]+\(\[?)$""")
-_STRONG = re.compile(
-    r"(?P<text>.*?)\s*(?::|=|:=|=>|->)\s*(?P<open>[\[({'\"$]*|(?:np\.|torch\.|numpy\.)?(?:float\d*"
-    r"|int\d*|tensor|array)"
-    r"\(\[?)\s*$",
-    re.DOTALL,
-)
-_WEAK = re.compile(r"(?P<text>.*?\S)(?P<verb>\s+is|\s+-)?\s+(?:tensor\()?$", re.DOTALL)
-_BRACKETED = re.compile(r"(?P<text>.*?[A-Za-z.])(?:\([a-z]+\))?:?\s*[\[(]\s*$", re.DOTALL)
-_CUT = re.compile(r"[,;|\t{}]|\s+--?\s+|  +|[>\]](?:\s|\[|$)|:\s|\)\s(?=\S)|\*\*+|==+|--+")
 _CALL = re.compile(r"(?P<name>[A-Za-z_][\w.]*)?\(|\)")
 _NO_CALLS = re.compile(r"(?:np\.|torch\.|numpy\.)?(?:tensor|array|float\d*|int\d*)$")
 _NO_LABEL = re.compile(r"['\"\\]|\.(?:py|h|hpp|cc|cpp|c|cu|go|rs|js|ts|java|yaml|yml|json|txt|sh)$|^https?$|//")
@@ -170,12 +150,6 @@ _WORDS = re.compile(r"[^\W\d_]+")
 _AVERAGE = re.compile(r"^%?[A-Za-z]{0,3}\s*\(\s*$")
 _NEXT_COUNTER = re.compile(r"^\]?\s*,?\s*[\[(]\s*$")
 _BARRED = re.compile(r"%\|[^|]*\|\s*$|^\s*\|[^|]*\|\s*$")
-_LOG_WORDS = re.compile(
-    r"^\W*(?:(?:[\w.]+\s+-\s+)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*"
-    r"|\[?[Rr]ank\s?\x01\]?:?\s*|\([A-Z]\w+ pid=\x01\)\s*"
-    r"|\[?[\w./-]+\.py:\x01(?::\w+)?\]\s*|\([\w./-]+\.py[: ]\x01\):?\s*|[\w./-]+\.py:\w+:\s+|[\w.]+\.py:\x01\s+>>\s+"
-    r"|root\s+-\s+)+"
-)
 
 
 @dataclass
@@ -196,18 +170,18 @@ def understand(shape: str) -> Template:
     Args:
         shape: A line with ``MARK`` for each number.
     """
-    prefix = _LOG_WORDS.match(shape)
-    skipped = shape[: prefix.end()].count(MARK) if prefix else 0
-    gaps = (shape[prefix.end() :] if prefix else shape).split(MARK)
+    message = gaps.without_log_words(shape)
+    skipped = shape.count(MARK) - message.count(MARK)
+    texts = message.split(MARK)
     state = _State()
-    for at in range(len(gaps) - 1):
-        _read_slot(state, gaps, at)
+    for at in range(len(texts) - 1):
+        _read_slot(state, texts[at], texts[at + 1], at)
     fields = tuple(replace(item, slot=item.slot + skipped) for item in _shared_best(_shared_splits(state.fields)))
     return Template(
         fields,
-        _governs(gaps, fields),
+        _governs(texts[0], fields),
         "%|" in shape or _is_keras_bar(shape),
-        _coverage(gaps, fields),
+        _coverage(message, fields),
         bool(_DUMP.match(shape)),
     )
 
@@ -222,27 +196,18 @@ def header_split(line: str) -> str | None:
     return splits.pop() if len(splits) == 1 and not rest and len(words) <= 4 else None
 
 
-def _read_slot(state: _State, gaps: list[str], at: int) -> None:
-    gap, after = gaps[at], gaps[at + 1]
+def _read_slot(state: _State, gap: str, after: str, at: int) -> None:
     _track_calls(state, gap)
     last = state.fields[-1] if state.fields and state.fields[-1].slot == at - 1 else None
     if state.listed is not None and _read_member(state, state.listed, gap, at):
         return
-    if gap == ":" or after == ":" or _glued(after):
+    if gap == ":" or after == ":" or gaps.goes_on(after):
         return  # a clock, a version, a hash
     if last is not None and _follows(state, last, gap, after, at):
         return
     found = _counter_without_label(gap, after, at, state) or _labelled(state, gap, after, at)
     if found is not None:
         state.fields.append(found)
-
-
-def _glued(after: str) -> bool:
-    """The number goes on in letters that are no unit: a version, a date, a hash, a file name."""
-    return bool(
-        re.match(r"[.\-+]\d|[.][A-Za-z]|-[A-Za-z0-9]", after)
-        or (re.match(r"[A-Za-z_]", after) and not _UNIT.match(after))
-    )
 
 
 def _counter(state: _State, kind: Kind, label: str, after: str, at: int) -> Field | None:
@@ -289,29 +254,16 @@ def _counter_without_label(gap: str, after: str, at: int, state: _State) -> Fiel
 
 
 def _labelled(state: _State, gap: str, after: str, at: int) -> Field | None:
-    text = _without_unit(gap) if at else gap
-    quoted = _QUOTED.search(text)
-    match = quoted or _STRONG.match(text) or _WEAK.match(text)
-    if match is None:
-        return _bracketed(state, text, after, at)
-    before, label = ("", match["label"]) if quoted else _cut(match["text"])
-    if not quoted:
-        _note_section(state, before, at)
-    if not label or not any(char.isalpha() for char in label):
+    name = gaps.label(gap if at == 0 else gaps.without_unit(gap))
+    if name is None:
         return None
-    opened = match.groupdict().get("open")
-    return _field(state, label, after, at, strong=opened is not None or bool(match["verb"]), opened=opened or "")
-
-
-def _bracketed(state: _State, text: str, after: str, at: int) -> Field | None:
-    """A counter in brackets without a separator: ``Batch [``, ``Epoch(train) [``."""
-    match = _BRACKETED.match(text)
-    before, label = _cut(match["text"]) if match else ("", "")
-    kind = _counter_kind(label, state, after) if label else None
-    if kind is None:
+    _note_section(state, name.before, at)
+    if not any(char.isalpha() for char in name.label):
         return None
-    _note_section(state, before, at)
-    return _counter(state, kind, label, after, at)
+    if name.bracketed:
+        kind = _counter_kind(name.label, state, after)
+        return _counter(state, kind, name.label, after, at) if kind else None
+    return _field(state, name, after, at)
 
 
 def _track_calls(state: _State, gap: str) -> None:
@@ -323,7 +275,8 @@ def _track_calls(state: _State, gap: str) -> None:
             state.calls.append(bool(found["name"]) and not _NO_CALLS.match(found["name"]))
 
 
-def _field(state: _State, label: str, after: str, at: int, *, strong: bool, opened: str) -> Field | None:
+def _field(state: _State, name: gaps.Name, after: str, at: int) -> Field | None:
+    label = name.label
     kind = _counter_kind(label, state, after)
     if kind is not None:
         return _counter(state, kind, label, after, at)
@@ -335,8 +288,8 @@ def _field(state: _State, label: str, after: str, at: int, *, strong: bool, open
         return None
     printed = f"{state.section} - {label}" if state.section else label
     scale = 1e3 if re.match(r"K(?![A-Za-z0-9_])", after) else 1.0
-    found = Field(at, "value", printed, state.split, strong, scale)
-    if opened.endswith("[") and re.match(r"\s*,\s*$|\s+$", after):
+    found = Field(at, "value", printed, state.split, name.strong, scale)
+    if name.opened.endswith("[") and re.match(r"\s*,\s*$|\s+$", after):
         found = replace(found, label=f"{printed}[0]")
         state.listed = found
     return found
@@ -353,28 +306,6 @@ def _read_member(state: _State, listed: Field, gap: str, at: int) -> bool:
     else:  # an array in source code, not what one step measured
         state.fields = [item for item in state.fields if item.slot < listed.slot]
     return True
-
-
-def _without_unit(gap: str) -> str:
-    """The gap without the unit of the number before it."""
-    glued = _UNIT.match(gap)
-    if glued:
-        gap = gap[glued.end() :]
-    spaced = _SPACED_UNIT.match(gap)
-    return gap[spaced.end() :] if spaced else gap
-
-
-def _cut(text: str) -> tuple[str, str]:
-    """What stands before the label, and the label."""
-    kept = text.rstrip(" \t")
-    if kept.endswith("|"):  # |g_param|=
-        word = kept.rsplit(None, 1)[-1]
-        return kept[: -len(word)], word if len(word) > 2 else ""
-    guarded = re.sub(r"\([^()]*\)\s*$", lambda found: "\x02" * len(found[0]), kept)
-    cuts = list(_CUT.finditer(guarded))
-    start = cuts[-1].end() if cuts else 0
-    label = kept[start:].strip(" \t*#>-.'\"([{!~•·→✓✔")
-    return kept[:start], label if len(label) <= 60 and len(label.split()) <= 6 else ""
 
 
 def _note_section(state: _State, before: str, at: int) -> None:
@@ -437,17 +368,17 @@ def _shared_best(fields: list[Field]) -> list[Field]:
     ]
 
 
-def _governs(gaps: list[str], fields: tuple[Field, ...]) -> bool:
+def _governs(opening: str, fields: tuple[Field, ...]) -> bool:
     """The line's first counter heads it, so its position holds for what follows."""
     if not fields or fields[0].kind not in _COUNTERS:
         return False
-    words = [word.lower() for word in _WORDS.findall(gaps[0])]
+    words = [word.lower() for word in _WORDS.findall(opening)]
     own = _EPOCH | _BATCH | {word for words_ in _STEP for word in words_.replace("_", " ").split()}
     return all(word in own | _OPENERS or names.split_word(word) for word in words)
 
 
-def _coverage(gaps: list[str], fields: tuple[Field, ...]) -> float:
-    letters = sum(map(len, _WORDS.findall(" ".join(gaps))))
+def _coverage(message: str, fields: tuple[Field, ...]) -> float:
+    letters = sum(map(len, _WORDS.findall(message)))
     labels = {item.slot: item.label for item in fields if not item.label.endswith("(avg)")}
     return sum(len(word) for label in labels.values() for word in _WORDS.findall(label)) / max(letters, 1)
 

@@ -1,4 +1,4 @@
-"""Prints what is made of the corpus: ``python -m tests.corpus_table [FORMAT ...]`` (with -v: every fault)."""
+"""Prints what is made of the corpus: ``python -m benchmarks.corpus_table [FORMAT ...]`` (with -v: every fault)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def main(arguments: list[str]) -> None:
             verdict = corpus.judge(sample["file"])
             rows[verdict.format].append((verdict, time.perf_counter() - start))
     for format_, verdicts in sorted(rows.items()):
-        count = {status: sum(verdict.status == status for verdict, _ in verdicts)
-                 for status in ("read", "partly", "unread", "crashed")}
+        count = {
+            status: sum(verdict.status == status for verdict, _ in verdicts)
+            for status in ("read", "partly", "unread", "crashed")
+        }
         seconds = sum(took for _, took in verdicts)
         print(f"{format_:34} {'  '.join(f'{status} {n}' for status, n in count.items() if n):28} {seconds:6.2f} s")
         for verdict, _ in verdicts if verbose else ():
