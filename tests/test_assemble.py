@@ -28,8 +28,11 @@ def _read(root: Path, files: dict[str, str], **settings: str) -> list[Run]:
 
 
 def _log(epochs: range, day: int = 1, shift: float = 0.0) -> str:
-    return "".join(f"2025-01-{day:02} {epoch:02}:00:00,000 [INFO] Epoch {epoch} train_loss: {shift + 1 / (epoch + 1):.4f}"
-                   f" val_loss: {shift + 1.1 / (epoch + 1):.4f}\n" for epoch in epochs)
+    return "".join(
+        f"2025-01-{day:02} {epoch:02}:00:00,000 [INFO] Epoch {epoch} train_loss: {shift + 1 / (epoch + 1):.4f}"
+        f" val_loss: {shift + 1.1 / (epoch + 1):.4f}\n"
+        for epoch in epochs
+    )
 
 
 def _points(run: Run, *columns: str) -> list[Any]:
@@ -42,9 +45,15 @@ def _facts(run: Run) -> dict[str, str]:
 
 def test_a_sweep_gives_a_run_for_each_folder(tmp_path: Path) -> None:
     """Sub-folders are runs under short names; configuration above applies to all, beside to one."""
-    runs = _read(tmp_path, {
-        "sweep/lr1/train.log": _log(range(1, 4), 1), "sweep/lr2/train.log": _log(range(1, 4), 2, 0.5),
-        "sweep/config.yaml": "optimizer: {name: adam}\nseed: 7\n", "sweep/lr2/hparams.yaml": "lr: 2e-3\n"})
+    runs = _read(
+        tmp_path,
+        {
+            "sweep/lr1/train.log": _log(range(1, 4), 1),
+            "sweep/lr2/train.log": _log(range(1, 4), 2, 0.5),
+            "sweep/config.yaml": "optimizer: {name: adam}\nseed: 7\n",
+            "sweep/lr2/hparams.yaml": "lr: 2e-3\n",
+        },
+    )
     assert [run.name for run in runs] == ["lr1", "lr2"]
     assert _facts(runs[0]) == {"optimizer": "adam", "seed": "7"}
     assert _facts(runs[1]) == {"lr": "2e-3"}
@@ -62,9 +71,17 @@ def test_one_process_captured_twice_is_one_run(tmp_path: Path) -> None:
     """The fuller capture is read; byte-equal, interleaved and earlier copies are named, never counted."""
     whole = _log(range(1, 9))
     lines = whole.splitlines(keepends=True)
-    runs = _read(tmp_path, {
-        "logger.log": whole, "same.log": whole, "early.log": "".join(lines[:6]),
-        "shell.log": "".join(line + ("x/y.py:1: UserWarning: odd\n" if n % 3 else "") for n, line in enumerate(lines))})
+    runs = _read(
+        tmp_path,
+        {
+            "logger.log": whole,
+            "same.log": whole,
+            "early.log": "".join(lines[:6]),
+            "shell.log": "".join(
+                line + ("x/y.py:1: UserWarning: odd\n" if n % 3 else "") for n, line in enumerate(lines)
+            ),
+        },
+    )
     assert len(runs) == 1
     (source,) = runs[0].sources
     assert Path(source.path).name == "shell.log"
@@ -75,7 +92,9 @@ def test_one_process_captured_twice_is_one_run(tmp_path: Path) -> None:
 def test_a_log_and_its_history_are_one_run(tmp_path: Path) -> None:
     """A value told twice is kept once, from the source with more digits, and its line leads there."""
     history = {"loss": [1 / (e + 1) for e in range(1, 4)], "val_loss": [1.1 / (e + 1) for e in range(1, 4)]}
-    log = "".join(f"Epoch {e + 1} loss: {history['loss'][e]:.3f} val_loss: {history['val_loss'][e]:.3f}\n" for e in range(3))
+    log = "".join(
+        f"Epoch {e + 1} loss: {history['loss'][e]:.3f} val_loss: {history['val_loss'][e]:.3f}\n" for e in range(3)
+    )
     rows = [{"epoch": e + 1, "loss": history["loss"][e], "val_loss": history["val_loss"][e]} for e in range(3)]
     runs = _read(tmp_path, {"train.log": log, "history.json": json.dumps(rows, indent=1)})
     assert len(runs) == 1
@@ -88,15 +107,19 @@ def test_a_log_and_its_history_are_one_run(tmp_path: Path) -> None:
     ("rows", "want"),
     [
         # steps that go back to a checkpoint and go on: the same run, a new attempt
-        (["step {} loss: 0.{}".format(n, 90 - n) for n in (10, 20, 30, 20, 30, 40)], [("train", [0, 0, 0, 1, 1, 1])]),
+        ([f"step {n} loss: 0.{90 - n}" for n in (10, 20, 30, 20, 30, 40)], [("train", [0, 0, 0, 1, 1, 1])]),
         # epochs that start again from the beginning: another run
-        (["epoch {} loss: 0.{}".format(n, 90 - n) for n in (1, 2, 3, 1, 2)], [("train#1", [0, 0, 0]), ("train#2", [0, 0])]),
+        ([f"epoch {n} loss: 0.{90 - n}" for n in (1, 2, 3, 1, 2)], [("train#1", [0, 0, 0]), ("train#2", [0, 0])]),
         # unless the log says that it resumed
-        (["epoch 1 loss: 0.9", "epoch 2 loss: 0.8", "Resuming from checkpoint last.pt", "epoch 1 loss: 0.7"],
-         [("train", [0, 0, 1])]),
+        (
+            ["epoch 1 loss: 0.9", "epoch 2 loss: 0.8", "Resuming from checkpoint last.pt", "epoch 1 loss: 0.7"],
+            [("train", [0, 0, 1])],
+        ),
         # several values at one place are no restart
-        (["epoch 1 loss: 0.9", "epoch 1 val_loss: 0.8", "epoch 2 loss: 0.7", "epoch 2 val_loss: 0.6"],
-         [("train", [0, 0, 0, 0])]),
+        (
+            ["epoch 1 loss: 0.9", "epoch 1 val_loss: 0.8", "epoch 2 loss: 0.7", "epoch 2 val_loss: 0.6"],
+            [("train", [0, 0, 0, 0])],
+        ),
     ],
 )
 def test_restarts(tmp_path: Path, rows: list[str], want: list[tuple[str, list[int]]]) -> None:
@@ -107,9 +130,13 @@ def test_restarts(tmp_path: Path, rows: list[str], want: list[tuple[str, list[in
 
 def test_each_run_of_a_file_has_its_own_configuration_and_end(tmp_path: Path) -> None:
     """Settings before a run and the crash after it belong to it, not to its neighbours."""
-    text = ("batch_size: 32\nseed: 1\n" + "".join(f"epoch {n} loss: 0.{9 - n}\n" for n in (1, 2, 3))
-            + "Traceback (most recent call last):\n  File \"x.py\", line 3, in f\nValueError: bad\n"
-            + "seed: 2\n" + "".join(f"epoch {n} loss: 0.{8 - n}\n" for n in (1, 2)))
+    text = (
+        "batch_size: 32\nseed: 1\n"
+        + "".join(f"epoch {n} loss: 0.{9 - n}\n" for n in (1, 2, 3))
+        + 'Traceback (most recent call last):\n  File "x.py", line 3, in f\nValueError: bad\n'
+        + "seed: 2\n"
+        + "".join(f"epoch {n} loss: 0.{8 - n}\n" for n in (1, 2))
+    )
     first, second = _read(tmp_path, {"train.log": text})
     assert (_facts(first)["seed"], _facts(second)["seed"]) == ("1", "2")
     assert _facts(second)["batch_size"] == "32"
@@ -119,15 +146,24 @@ def test_each_run_of_a_file_has_its_own_configuration_and_end(tmp_path: Path) ->
 
 def test_what_has_no_split_is_train_beside_validation(tmp_path: Path) -> None:
     """A bare metric is train's when an evaluation of it is logged and no train; a bare loss always."""
-    (run,) = _read(tmp_path, {"t.log": "".join(f"epoch {n} loss: 0.{n} acc: 0.{n} val_acc: 0.{n} kl: 0.{n}\n" for n in (1, 2))})
-    assert set(_points(run, "split", "metric")) == {("train", "loss"), ("train", "accuracy"), ("val", "accuracy"), ("", "kl")}
+    (run,) = _read(
+        tmp_path, {"t.log": "".join(f"epoch {n} loss: 0.{n} acc: 0.{n} val_acc: 0.{n} kl: 0.{n}\n" for n in (1, 2))}
+    )
+    assert set(_points(run, "split", "metric")) == {
+        ("train", "loss"),
+        ("train", "accuracy"),
+        ("val", "accuracy"),
+        ("", "kl"),
+    }
 
 
 def test_settings_of_the_command_line(tmp_path: Path) -> None:
     """Facts given by the user are in every run, last, with their source."""
     (run,) = _read(tmp_path, {"t.log": "seed: 1\n" + _log(range(1, 4))}, n_train="1300000", seed="5")
     assert run.facts.select("key", "value", "number", "source").rows()[-2:] == [
-        ("n_train", "1300000", 1300000.0, "--set"), ("seed", "5", 5.0, "--set")]
+        ("n_train", "1300000", 1300000.0, "--set"),
+        ("seed", "5", 5.0, "--set"),
+    ]
 
 
 def test_unread_lines_are_counted_and_shown(tmp_path: Path) -> None:
@@ -139,7 +175,9 @@ def test_unread_lines_are_counted_and_shown(tmp_path: Path) -> None:
 
 def test_a_hostile_configuration_is_not_followed(tmp_path: Path) -> None:
     """Aliases that multiply end early, tags execute nothing, a broken file is a problem; the log beside is read."""
-    bomb = "a0: &a0 {}\n" + "".join(f"a{n}: &a{n} {{{', '.join(f'x{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 15))
+    bomb = "a0: &a0 {}\n" + "".join(
+        f"a{n}: &a{n} {{{', '.join(f'x{m}: *a{n - 1}' for m in range(9))}}}\n" for n in range(1, 15)
+    )
     run_code = f"lr: 0.5\nx: !!python/object/apply:os.mkdir ['{tmp_path}/made']\n"
     files = {"config.yaml": bomb, "args.yaml": run_code, "params.json": '{"seed": '}
     (run,) = _read(tmp_path, {"t.log": _log(range(1, 4)), **files})
@@ -158,7 +196,10 @@ def test_thirteen_captures_of_seven_processes() -> None:
     assert len(runs) == 7
     assert sum(1 + len(source.copies) for run in runs.values() for source in run.sources) == 13
     one = runs["mdaf_mamba_seed42_5epochs"]
-    auc = {split: one.metrics.filter((pl.col("metric") == "auroc") & (pl.col("split") == split)) for split in ("train", "val")}
+    auc = {
+        split: one.metrics.filter((pl.col("metric") == "auroc") & (pl.col("split") == split))
+        for split in ("train", "val")
+    }
     assert auc["val"]["value"].to_list()[0::4] == [0.5829, 0.5513]
     assert auc["train"]["value"].to_list()[0::4] == [0.5410, 0.8848]
     assert auc["val"]["epoch"].to_list() == [1, 2, 3, 4, 5]
@@ -166,6 +207,14 @@ def test_thirteen_captures_of_seven_processes() -> None:
     assert steps == [epoch * 514 + batch for epoch in range(5) for batch in (200, 400)]
     planned = runs["mdaf_mamba_phase3_seed42_final"]
     numbers = dict(planned.facts.select("key", "number").rows())
-    assert {key: numbers[key] for key in ("epochs", "n_train", "n_val", "batch_size", "steps_per_epoch", "lr", "dropout")} == {
-        "epochs": 15, "n_train": 1052081, "n_val": 225446, "batch_size": 2048, "steps_per_epoch": 514, "lr": 0.0003,
-        "dropout": 0.3}
+    assert {
+        key: numbers[key] for key in ("epochs", "n_train", "n_val", "batch_size", "steps_per_epoch", "lr", "dropout")
+    } == {
+        "epochs": 15,
+        "n_train": 1052081,
+        "n_val": 225446,
+        "batch_size": 2048,
+        "steps_per_epoch": 514,
+        "lr": 0.0003,
+        "dropout": 0.3,
+    }

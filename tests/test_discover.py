@@ -74,9 +74,17 @@ def test_empty_binary_and_senseless_files_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "want"),
     [
-        ("config.yaml", True), ("hparams.yaml", True), ("args.json", True), ("params.json", True),
-        ("run_config.json", True), ("train_args.yml", True), ("history.json", False), ("trainer_state.json", False),
-        ("tokenizer_config.json", False), ("generation_config.json", False), ("metrics.json", False),
+        ("config.yaml", True),
+        ("hparams.yaml", True),
+        ("args.json", True),
+        ("params.json", True),
+        ("run_config.json", True),
+        ("train_args.yml", True),
+        ("history.json", False),
+        ("trainer_state.json", False),
+        ("tokenizer_config.json", False),
+        ("generation_config.json", False),
+        ("metrics.json", False),
     ],
 )
 def test_configuration_is_known_by_name(name: str, want: bool) -> None:

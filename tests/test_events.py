@@ -48,9 +48,23 @@ def test_kinds(text: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Early Stopping Patience: 5", "early_stopping: true", "best_acc: 0.5", "Epoch 3 loss: 0.5 (best 0.4)", "checkpoint_dir: out",
-        "Training set: 50000", "Starting training", "Loading data from cache", "resume: False", "memory: 8582", "nan_policy: skip",
-        "step 3 loss: nan", "Test banana detected", "finetune done=0", "save_every: 5", "inf values: 0", "kill switch installed",
+        "Early Stopping Patience: 5",
+        "early_stopping: true",
+        "best_acc: 0.5",
+        "Epoch 3 loss: 0.5 (best 0.4)",
+        "checkpoint_dir: out",
+        "Training set: 50000",
+        "Starting training",
+        "Loading data from cache",
+        "resume: False",
+        "memory: 8582",
+        "nan_policy: skip",
+        "step 3 loss: nan",
+        "Test banana detected",
+        "finetune done=0",
+        "save_every: 5",
+        "inf values: 0",
+        "kill switch installed",
     ],
 )
 def test_settings_and_values_are_no_events(text: str) -> None:
@@ -61,19 +75,33 @@ def test_settings_and_values_are_no_events(text: str) -> None:
 def test_a_traceback_is_one_event_with_its_exception() -> None:
     """The text is the exception, the line is its line; what it prints inside is not read again."""
     found = _find(
-        "step 1 loss: 0.5", "Traceback (most recent call last):", '  File "t.py", line 9, in f', "    raise KilledError",
-        "During handling of the above exception, another exception occurred:", "Traceback (most recent call last):",
-        '  File "t.py", line 12, in <module>', "    saved checkpoint", "my.lib.ShapeError: expected 3, got 4", "Killed")
+        "step 1 loss: 0.5",
+        "Traceback (most recent call last):",
+        '  File "t.py", line 9, in f',
+        "    raise KilledError",
+        "During handling of the above exception, another exception occurred:",
+        "Traceback (most recent call last):",
+        '  File "t.py", line 12, in <module>',
+        "    saved checkpoint",
+        "my.lib.ShapeError: expected 3, got 4",
+        "Killed",
+    )
     assert found == [(9, "traceback", "my.lib.ShapeError: expected 3, got 4"), (10, "killed", "Killed")]
 
 
 @pytest.mark.parametrize(
     ("last", "kind"),
-    [("KeyboardInterrupt", "killed"), ("torch.cuda.OutOfMemoryError: CUDA out of memory.", "oom"), ("KeyError: 'x'", "traceback")],
+    [
+        ("KeyboardInterrupt", "killed"),
+        ("torch.cuda.OutOfMemoryError: CUDA out of memory.", "oom"),
+        ("KeyError: 'x'", "traceback"),
+    ],
 )
 def test_what_a_traceback_ends_in(last: str, kind: str) -> None:
     """An interrupt and want of memory are told from a fault of the program."""
-    assert [found for _, found, _ in _find("Traceback (most recent call last):", '  File "t.py", line 9', last)] == [kind]
+    assert [found for _, found, _ in _find("Traceback (most recent call last):", '  File "t.py", line 9', last)] == [
+        kind
+    ]
 
 
 def test_repeated_warnings_are_kept_once() -> None:

@@ -46,6 +46,7 @@ def _maker() -> ModuleType:
 
 
 MAKER = _maker()
+CATALOGUE = MAKER.catalogue()
 IDS = {word for words in MAKER.FAMILIES.values() for word in words.split()}
 
 
@@ -66,7 +67,7 @@ each_fixture = pytest.mark.parametrize("folder", FOLDERS, ids=_name)
 
 def test_catalogue_and_folders_agree() -> None:
     """Every folder has an entry in a catalogue, and every entry its folder."""
-    assert {_name(folder) for folder in FOLDERS} == set(MAKER.catalogue())
+    assert {_name(folder) for folder in FOLDERS} == set(CATALOGUE)
 
 
 @each_fixture
@@ -80,7 +81,7 @@ def test_logs_are_there_and_small(folder: Path) -> None:
 @each_fixture
 def test_expectation_is_the_catalogues(folder: Path) -> None:
     """``expected.json`` says what the catalogue says, so that an edit of either alone is noticed."""
-    assert _expected(folder) == MAKER.expected(MAKER.catalogue()[_name(folder)])
+    assert _expected(folder) == MAKER.expected(CATALOGUE[_name(folder)])
 
 
 @each_fixture
@@ -103,7 +104,7 @@ def test_only_sick_runs_fire(folder: Path) -> None:
 def test_origin_tells_the_command(folder: Path) -> None:
     """``ORIGIN.md`` has the commands of the catalogue and its two texts."""
     origin = (folder / "ORIGIN.md").read_text()
-    entry = MAKER.catalogue()[_name(folder)]
+    entry = CATALOGUE[_name(folder)]
     assert all(command.rpartition(": ")[2] in origin for command in MAKER.commands(entry))
     assert entry["purpose"].strip() in origin
     assert entry["see"].strip() in origin

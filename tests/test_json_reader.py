@@ -180,6 +180,15 @@ def test_odd_values_in_json_lines(line: str, value: float) -> None:
     assert found[0][2] == 1
 
 
+def test_configuration_inside_records_is_stated_once() -> None:
+    """RLlib repeats its configuration in every record: it is settings, and no metric."""
+    record = {"training_iteration": 1, "episode_reward_mean": 5.0, "config": {"lr": 0.1, "model": {"dim": 64}}}
+    reading = reading_of(f"{json.dumps(record)}\n" * 3)
+
+    assert reading.settings.rows() == [(1, "lr", "0.1"), (1, "model.dim", "64")]
+    assert reading.points["label"].unique().to_list() == ["episode_reward_mean"]
+
+
 def test_a_bad_line_costs_only_itself() -> None:
     """Text between the records and a cut last line are left unread; all else is kept."""
     text = '{"step": 0, "loss": 1}\nWARNING: disk\n{"step": 1, "loss": 2}\n{"step": 2, "loss": [}\n{"step": 3, "lo'

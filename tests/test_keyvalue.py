@@ -26,29 +26,57 @@ def _rows(reading: Reading, *columns: str) -> list[Any]:
 # One training line in the manner of each family of loops: the line, and (label, split, value) of all it says.
 _LINES = [
     ("Epoch {e}/9 - loss: {v}, acc: 0.5", [("loss", None), ("acc", None)]),
-    ("Epoch: [{e}][ 20/100]\tTime  6.7 ( 6.9)\tLoss {v} (7.2e+00)\tAcc@1   0.10 (  0.20)",
-     [("Time", None), ("Time (avg)", None), ("Loss", None), ("Loss (avg)", None), ("Acc@1", None), ("Acc@1 (avg)", None)]),
+    (
+        "Epoch: [{e}][ 20/100]\tTime  6.7 ( 6.9)\tLoss {v} (7.2e+00)\tAcc@1   0.10 (  0.20)",
+        [
+            ("Time", None),
+            ("Time (avg)", None),
+            ("Loss", None),
+            ("Loss (avg)", None),
+            ("Acc@1", None),
+            ("Acc@1 (avg)", None),
+        ],
+    ),
     ("[Epoch {e} Batch 30/99] avg loss {v}, throughput 2.58K wps", [("avg loss", None), ("throughput", None)]),
-    ("Epoch {e} | Train Loss: {v} | Token Acc: 0.04 | Val Loss: 10.9 | Token Acc: 0.06",
-     [("Train Loss", None), ("Token Acc", "train"), ("Val Loss", None), ("Token Acc", "val")]),
-    ("epoch {e}: train_loss={v} val_loss=0.4 acc=0.5 lr=1e-05",
-     [("train_loss", None), ("val_loss", None), ("acc", None), ("lr", None)]),
-    ("{{'loss': {v}, 'grad_norm': 13.3, 'learning_rate': 1e-05, 'epoch': {e}}}",
-     [("loss", None), ("grad_norm", None), ("learning_rate", None)]),
-    ("{{'loss': '{v}', 'mem (GiB)': '2.42', 'kl': np.float64(0.035), 'epoch': '{e}'}}",
-     [("loss", None), ("mem (GiB)", None), ("kl", None)]),
+    (
+        "Epoch {e} | Train Loss: {v} | Token Acc: 0.04 | Val Loss: 10.9 | Token Acc: 0.06",
+        [("Train Loss", None), ("Token Acc", "train"), ("Val Loss", None), ("Token Acc", "val")],
+    ),
+    (
+        "epoch {e}: train_loss={v} val_loss=0.4 acc=0.5 lr=1e-05",
+        [("train_loss", None), ("val_loss", None), ("acc", None), ("lr", None)],
+    ),
+    (
+        "{{'loss': {v}, 'grad_norm': 13.3, 'learning_rate': 1e-05, 'epoch': {e}}}",
+        [("loss", None), ("grad_norm", None), ("learning_rate", None)],
+    ),
+    (
+        "{{'loss': '{v}', 'mem (GiB)': '2.42', 'kl': np.float64(0.035), 'epoch': '{e}'}}",
+        [("loss", None), ("mem (GiB)", None), ("kl", None)],
+    ),
     ("step {e}: train loss {v}, val loss 4.5", [("train loss", None), ("val loss", None)]),
     ("iter {e}: loss {v}, time 363.34ms, mfu 12.30%", [("loss", None), ("time", None), ("mfu", None)]),
     (" iteration  {e}/ 500 | learning rate: 9.387E-06 | lm loss: {v} |", [("learning rate", None), ("lm loss", None)]),
-    ("(epoch: {e}, iters: 500, time: 2.700) G_GAN: {v} D_real+fake: -18.108",
-     [("time", None), ("G_GAN", None), ("D_real+fake", None)]),
-    ("INFO:root:[Epoch {e}] train={v} val=0.44 loss=1.89 time: 15.2",
-     [("train", None), ("val", None), ("loss", None), ("time", None)]),
-    ("Epoch {e} - |param|=6.01e+02 |g_param|=3.32e+05 loss={v} ppl=137.87",
-     [("|param|", None), ("|g_param|", None), ("loss", None), ("ppl", None)]),
-    ("Epoch {e}: loss={v}, RMSE_F=284.6 meV / A, RMSE_s=0.0 meV / A^3", [("loss", None), ("RMSE_F", None), ("RMSE_s", None)]),
-    ("2025-01-02 03:04:05,678 - root - INFO - [Epoch {e}] validation: acc-top1=69.4 loss={v}",
-     [("acc-top1", "val"), ("loss", "val")]),
+    (
+        "(epoch: {e}, iters: 500, time: 2.700) G_GAN: {v} D_real+fake: -18.108",
+        [("time", None), ("G_GAN", None), ("D_real+fake", None)],
+    ),
+    (
+        "INFO:root:[Epoch {e}] train={v} val=0.44 loss=1.89 time: 15.2",
+        [("train", None), ("val", None), ("loss", None), ("time", None)],
+    ),
+    (
+        "Epoch {e} - |param|=6.01e+02 |g_param|=3.32e+05 loss={v} ppl=137.87",
+        [("|param|", None), ("|g_param|", None), ("loss", None), ("ppl", None)],
+    ),
+    (
+        "Epoch {e}: loss={v}, RMSE_F=284.6 meV / A, RMSE_s=0.0 meV / A^3",
+        [("loss", None), ("RMSE_F", None), ("RMSE_s", None)],
+    ),
+    (
+        "2025-01-02 03:04:05,678 - root - INFO - [Epoch {e}] validation: acc-top1=69.4 loss={v}",
+        [("acc-top1", "val"), ("loss", "val")],
+    ),
     ("Epoch {e} | Dice: [0.87, 0.80] | loss: {v}", [("Dice[0]", None), ("Dice[1]", None), ("loss", None)]),
 ]
 
@@ -68,12 +96,26 @@ def test_every_number_of_a_training_line(line: str, said: list[tuple[str, str | 
 def test_header_lines_govern_what_follows() -> None:
     """Epoch and split of a line without its own come from the headings before it; a new epoch closes the split."""
     reading = _read(
-        "Epoch 1/2", "Batch [20/50] Loss: 0.9", "Train - Loss: 0.8, AUC: 0.51", "Val   - Loss: 0.7, AUC: 0.52",
-        "Epoch 2/2", "Batch [20/50] Loss: 0.6", "Validation:", "  loss: 0.5", "  acc: 0.75")
+        "Epoch 1/2",
+        "Batch [20/50] Loss: 0.9",
+        "Train - Loss: 0.8, AUC: 0.51",
+        "Val   - Loss: 0.7, AUC: 0.52",
+        "Epoch 2/2",
+        "Batch [20/50] Loss: 0.6",
+        "Validation:",
+        "  loss: 0.5",
+        "  acc: 0.75",
+    )
     assert _rows(reading, "epoch", "step", "split", "label", "value") == [
-        (1, 20, None, "Loss", 0.9), (1, None, "train", "Loss", 0.8), (1, None, "train", "AUC", 0.51),
-        (1, None, "val", "Loss", 0.7), (1, None, "val", "AUC", 0.52),
-        (2, 70, None, "Loss", 0.6), (2, None, "val", "loss", 0.5), (2, None, "val", "acc", 0.75)]
+        (1, 20, None, "Loss", 0.9),
+        (1, None, "train", "Loss", 0.8),
+        (1, None, "train", "AUC", 0.51),
+        (1, None, "val", "Loss", 0.7),
+        (1, None, "val", "AUC", 0.52),
+        (2, 70, None, "Loss", 0.6),
+        (2, None, "val", "loss", 0.5),
+        (2, None, "val", "acc", 0.75),
+    ]
     assert set(reading.settings.select("key", "value").rows()) == {("epochs", "2"), ("steps_per_epoch", "50")}
 
 
@@ -96,9 +138,15 @@ def test_samples_seen_are_no_steps() -> None:
 def test_settings_are_no_metrics() -> None:
     """What is said once before training is a setting, in whatever manner; a command line and a dump are read too."""
     reading = _read(
-        "python train.py --lr 5e-4 --fp16 --num_workers=2", "Namespace(batch_size=64, dataset='voc', lr=0.001)",
-        "Batch Size: 2048", "   Train samples: 1,052,081", "2. Device: mps", "weight_decay = 5e-05",
-        "Epoch 1 loss: 0.5", "Epoch 2 loss: 0.4")
+        "python train.py --lr 5e-4 --fp16 --num_workers=2",
+        "Namespace(batch_size=64, dataset='voc', lr=0.001)",
+        "Batch Size: 2048",
+        "   Train samples: 1,052,081",
+        "2. Device: mps",
+        "weight_decay = 5e-05",
+        "Epoch 1 loss: 0.5",
+        "Epoch 2 loss: 0.4",
+    )
     said = dict(reading.settings.select("key", "value").rows())
     assert said["Train samples"] == "1,052,081"
     assert said["Device"] == "mps"
@@ -109,20 +157,36 @@ def test_settings_are_no_metrics() -> None:
 
 def test_an_announcement_repeats_no_value() -> None:
     """``New best! Val AUC: 0.58`` says again what the line before said, so it is an event and no second point."""
-    reading = _read(*(row for e in (1, 2) for row in
-                      (f"Epoch {e}/2", f"Val - AUC: 0.5{e}", f"New best model saved! Val AUC: 0.5{e}")))
+    reading = _read(
+        *(
+            row
+            for e in (1, 2)
+            for row in (f"Epoch {e}/2", f"Val - AUC: 0.5{e}", f"New best model saved! Val AUC: 0.5{e}")
+        )
+    )
     assert _rows(reading, "value") == [0.51, 0.52]
-    assert reading.notes.select("kind", "epoch").rows() == [("epoch", 1.0), ("best", 1.0), ("epoch", 2.0), ("best", 2.0)]
+    assert reading.notes.select("kind", "epoch").rows() == [
+        ("epoch", 1.0),
+        ("best", 1.0),
+        ("epoch", 2.0),
+        ("best", 2.0),
+    ]
 
 
 _NEGATIVES = {
-    "prose": "The model reached an accuracy of 0.95 after 3 epochs.\nIn 2024 it had loss 0.3, we think.\nSee section 4.2.\n" * 9,
-    "code": "def f(x):\n    loss = 0.0\n    for epoch in range(10):\n        loss += 0.5 * x\n    return 0.5\n    return 0.7\n" * 9,
-    "pip": "Collecting torch==2.1.0\n  Downloading torch-2.1.0-cp311.whl (619.9 MB)\n     ━━━━ 619.9/619.9 MB 2.1 MB/s eta 0:00:00\n",
-    "nginx": "".join(f'10.0.0.{n} - - [10/Oct/2000:13:55:{n:02} -0700] "GET /x?id={n} HTTP/1.0" 200 {n * 37} rt=0.{n}\n'
-                     for n in range(60)),
-    "server": "".join(f"2024-01-01 00:00:{n:02},000 INFO request {n} took {n * 1.7:.1f} ms status=200 size={n * 91}\n"
-                      for n in range(60)),
+    "prose": "The model reached an accuracy of 0.95 after 3 epochs.\nIn 2024 it had loss 0.3, we think.\nSee section 4.2.\n"
+    * 9,
+    "code": "def f(x):\n    loss = 0.0\n    for epoch in range(10):\n        loss += 0.5 * x\n    return 0.5\n    return 0.7\n"
+    * 9,
+    "pip": "Collecting torch==2.1.0\n  Downloading torch-2.1.0.whl (619.9 MB)\n  ━━━━ 619.9/619.9 MB 2.1 MB/s eta 0:00:00\n",
+    "nginx": "".join(
+        f'10.0.0.{n} - - [10/Oct/2000:13:55:{n:02} -0700] "GET /x?id={n} HTTP/1.0" 200 {n * 37} rt=0.{n}\n'
+        for n in range(60)
+    ),
+    "server": "".join(
+        f"2024-01-01 00:00:{n:02},000 INFO request {n} took {n * 1.7:.1f} ms status=200 size={n * 91}\n"
+        for n in range(60)
+    ),
     "table": "name  alpha  beta\na 1 2\nb 3 4\nc 5 6\n",
     "references": "".join(f"torch/nn/loss.py:{n}: warning, see #{n * 3}\n" for n in range(30)),
 }
@@ -155,7 +219,14 @@ def test_noise_changes_nothing(seed: int, count: int) -> None:
     """Whatever stands between the lines of a log, the same values are read, at their own lines."""
     chance = random.Random(seed)
     metric = [f"step {n}: loss {chance.random():.4f}, lr {chance.random():.3e}" for n in range(1, count)]
-    noise = ["", "=" * 40, "/x/y.py:12: UserWarning: odd", "saved 3 files in 4 s", "ünïcode ✓ 12", "  at 0x7f3a, pid 77"]
+    noise = [
+        "",
+        "=" * 40,
+        "/x/y.py:12: UserWarning: odd",
+        "saved 3 files in 4 s",
+        "ünïcode ✓ 12",
+        "  at 0x7f3a, pid 77",
+    ]
     rows: list[str] = []
     places: list[int] = []
     for line in metric:
@@ -172,8 +243,12 @@ def test_noise_changes_nothing(seed: int, count: int) -> None:
 def test_any_text_is_read_without_an_error(text: str) -> None:
     """No text makes the reader fail, and its frames always have their schemas."""
     reading = keyvalue.read(lines.from_bytes(text.encode()), "x.log")
-    for frame, schema in ((reading.points, POINTS), (reading.notes, NOTES), (reading.settings, SETTINGS),
-                          (reading.unread, LINES)):
+    for frame, schema in (
+        (reading.points, POINTS),
+        (reading.notes, NOTES),
+        (reading.settings, SETTINGS),
+        (reading.unread, LINES),
+    ):
         assert dict(frame.schema) == dict(schema)
     assert 0 <= reading.understood <= reading.lines
 

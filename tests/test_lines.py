@@ -51,10 +51,16 @@ def test_physical_line_numbers(rows: list[str]) -> None:
 
 def test_of_each_bar_the_last_state_counts() -> None:
     """A bar drawn anew each epoch counts once; text that follows it on the line survives."""
-    bar = "\r".join(f"Epoch {e}: {n * 50}%|{'#' * n} | {n}/2 [00:0{n}<00:00, 1.0it/s, loss={e}.{n}]"
-                    for e in (1, 2) for n in (0, 1, 2))
+    bar = "\r".join(
+        f"Epoch {e}: {n * 50}%|{'#' * n} | {n}/2 [00:0{n}<00:00, 1.0it/s, loss={e}.{n}]"
+        for e in (1, 2)
+        for n in (0, 1, 2)
+    )
     assert [text[:7] + text[-9:] for text in _texts((bar + "\r   \r{'loss': 0.5}\n").encode())] == [
-        "Epoch 1loss=1.2]", "Epoch 2loss=2.2]", "{'loss'" + "'loss': 0.5}"[-9:]]
+        "Epoch 1loss=1.2]",
+        "Epoch 2loss=2.2]",
+        "{'loss'" + "'loss': 0.5}"[-9:],
+    ]
 
 
 def test_a_bar_that_is_the_whole_run_keeps_its_numbers() -> None:
@@ -128,7 +134,9 @@ def test_timestamps(text: str, want: str | None) -> None:
     """The usual logging prefixes give UTC moments; a missing year comes from the file's name."""
     frame = lines.from_bytes(text.encode()).lines
     moment = clock.times(clock.stamp(frame, frame)["stamp"], "run_2021-05-01.log")[0]
-    assert (moment and moment.replace(tzinfo=None).isoformat().removesuffix("000")) == (want and want.removesuffix("000"))
+    assert (moment and moment.replace(tzinfo=None).isoformat().removesuffix("000")) == (
+        want and want.removesuffix("000")
+    )
 
 
 def test_a_year_that_wraps_goes_on() -> None:

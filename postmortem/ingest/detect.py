@@ -58,7 +58,7 @@ def read(text: Text, source: str, packs: Iterable[FormatPack] = ()) -> Reading:
     for reader in choose(text.lines, packs):
         try:
             reading = reader.read(text, source)
-        except Exception as error:  # noqa: BLE001 - a reader that fails on one file must not lose the others
+        except Exception as error:  # a reader that fails on one file must not lose the others
             problems.append(Problem(f"the {reader.name} reader failed: {error!s:.200}", source))
             continue
         if reading is not None and (reading.points.height or reading.settings.height or reader.name == keyvalue.NAME):

@@ -17,14 +17,11 @@ _SKIPPED_FOLDERS = frozenset(
     ("__pycache__", "node_modules", "site-packages", "checkpoints", "weights", "images", "venv", "src", "_sources")
 )
 _KEPT_HIDDEN = frozenset((".hydra",))
-_SKIPPED_SUFFIXES = frozenset(
-    """
-    .py .pyc .pyi .ipynb .c .cc .cpp .cu .h .hpp .rs .go .java .js .ts .css .html .htm .sh .bash .bat .ps1 .r
-    .jl .m .lua .proto .toml .lock .cfg .ini .rst .tex .bib .svg .png .jpg .jpeg .gif .bmp .webp .tif .tiff
-    .ico .pdf .mp4 .avi .mov .wav .flac .mp3 .pt .pth .ckpt .bin .safetensors .h5 .hdf5 .keras .onnx .pb
-    .tflite .npy .npz .pkl .pickle .joblib .params .solverstate .caffemodel .model .parquet .arrow .feather
-    .zip .tar .tgz .7z .rar .whl .so .dll .exe .db .sqlite .lmdb .ttf .woff
-    """.split()
+_NO_LOG = re.compile(
+    r"(?i)\.(?:py[cio]?|ipynb|[ch]|cc|cpp|cu|hpp|rs|go|java|js|ts|css|html?|sh|bash|bat|ps1|r|jl|m|lua"  # source
+    r"|proto|toml|lock|cfg|ini|rst|tex|bib|svg|png|jpe?g|gif|bmp|webp|tiff?|ico|pdf|mp[34]|avi|mov|wav|flac|ttf"  # media
+    r"|pth?|ckpt|bin|safetensors|h5|hdf5|keras|onnx|pb|tflite|params|solverstate|caffemodel|model"  # weights
+    r"|np[yz]|pkl|pickle|joblib|parquet|arrow|feather|zip|tar|tgz|7z|rar|whl|so|dll|exe|db|sqlite|lmdb)$"  # data, archives
 )
 _CONFIG = re.compile(
     r"(?i)^(?:\w+[_-])?(?:config|hparams|hyperparams|hyperparameters|args|params|run_config|train_args|training_args|flags|opts?|cfg"
@@ -129,7 +126,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
 def _files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Found]:
     for entry in entries:
         path = Path(entry.path)
-        if not entry.name.startswith(".") and path.suffix.lower() not in _SKIPPED_SUFFIXES:
+        if not entry.name.startswith(".") and not _NO_LOG.search(entry.name):
             yield Found(path, str(path), is_config(entry.name))
 
 

@@ -402,6 +402,13 @@ def _aligned(lists: Mapping[str, list[Leaf]]) -> Iterator[Records]:
             yield _of_cells({label: items})
 
 
+def configuration(record: Mapping[str, Any]) -> Iterator[tuple[str, Leaf]]:
+    """What a record states under ``config`` and the like, without lists: RLlib repeats it in every record."""
+    for key, child in record.items():
+        if isinstance(child, dict) and axes.key(key) in _CONFIGURATION:
+            yield from _scalars(child, key)
+
+
 def _scalars(node: Any, path: str) -> Iterator[tuple[str, Leaf]]:
     if isinstance(node, Leaf):
         yield path, node

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from postmortem.ingest.json_document import Leaf, Path, flat, label_of
+from postmortem.ingest.json_document import Leaf, Path, configuration, flat, label_of
 from postmortem.ingest.records import Records
 
 _SAMPLE = 256
@@ -46,6 +46,13 @@ def read(lines: pl.DataFrame) -> tuple[Records, pl.Series]:
         values, decoded = _decode(texts, rare | fields)
     held = likely.scatter(likely.arg_true().filter(~decoded), False)
     return Records(values, lines["line"].filter(held)), held
+
+
+def first_configuration(lines: pl.DataFrame) -> list[tuple[int, str, str]]:
+    """Line, key and value of the configuration inside the first record of a LINES frame."""
+    line, text = lines.row(0)
+    found = configuration(_leaves(object_of(text) or {}))
+    return [(line, key, str(leaf.value)) for key, leaf in found if leaf.value is not None]
 
 
 def looks_like_objects(texts: pl.Series) -> pl.Series:

@@ -55,11 +55,12 @@ def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:
     if found.values.is_empty():
         return None
     unread = lines.filter(~held)
+    configured = json_lines.first_configuration(lines.filter(held).head(1))
     return Reading(
         source=source,
         format="json-lines",
         points=records.points(found),
-        settings=records.settings(found),
+        settings=pl.concat([pl.DataFrame(configured, schema=dict(SETTINGS), orient="row"), records.settings(found)]),
         understood=lines.height - unread.height,
         unread=unread,
         lines=_last(lines),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from postmortem.ingest import clock
+from postmortem.ingest.gaps import MARK
 from postmortem.ingest.lines import sample
-from postmortem.ingest.template import MARK, NUMBER, SLOT, Template, understand
+from postmortem.ingest.template import NUMBER, SLOT, Template, understand
 
 MAX_SHAPES = 20_000
 """Most distinct shapes that are looked at, the most frequent first."""
