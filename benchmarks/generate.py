@@ -43,6 +43,17 @@ def _bar(step: int, loss: float) -> str:
     return "\r".join(states) + f" loss={loss:.3f}"
 
 
+def _trainer_line(done: float, loss: float) -> str:
+    """The dict a Hugging Face trainer prints; ``done`` is the share of the run."""
+    row = {
+        "loss": round(loss, 4),
+        "grad_norm": loss / 2,
+        "learning_rate": 3e-4 * (1 - done),
+        "epoch": round(done * 10, 2),
+    }
+    return str(row)
+
+
 def text_lines(rows: int, seed: int = 0) -> Iterator[str]:
     """Lines of a language model's log: metrics in four dialects between bars, warnings and a rare traceback."""
     noise = random.Random(seed)
@@ -54,9 +65,7 @@ def text_lines(rows: int, seed: int = 0) -> Iterator[str]:
         elif kind < 45:
             yield f"iter {at}: loss {loss:.4f}, time {noise.uniform(90, 110):.2f}ms, mfu {noise.uniform(20, 40):.2f}%"
         elif kind < 75:
-            done = at / rows
-            rate = 3e-4 * (1 - done)
-            yield f"{{'loss': {loss:.4f}, 'grad_norm': {loss / 2:.6f}, 'learning_rate': {rate:.10g}, 'epoch': {done * 10:.2f}}}"
+            yield _trainer_line(at / rows, loss)
         elif kind < 80:
             yield f"step {at}: train loss {loss:.4f}, val loss {loss + 0.1:.4f}"
         elif kind < 85:
@@ -113,9 +122,9 @@ def epoch_log(epochs: int, seed: int = 0) -> Iterator[str]:
 
 
 def history(epochs: int, seed: int = 0) -> dict[str, list[float]]:
-    """A Keras history: five metrics, a list of epochs each."""
+    """A Keras history: five metrics, a list of epochs each; the losses ``epoch_log`` prints for the same seed."""
     noise = random.Random(seed)
-    losses = [loss_at(epoch * 100, noise) for epoch in range(epochs)]
+    losses = [loss_at(epoch * 100, noise) for epoch in range(1, epochs + 1)]
     return {
         "loss": losses,
         "val_loss": [loss + 0.1 for loss in losses],

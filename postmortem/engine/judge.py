@@ -30,11 +30,14 @@ def judge(rule: CompiledRule, view: RunView) -> Outcome:
         source = str(rule.rule.path)
         return Outcome(rule.id, problems=(Problem(f"rule {rule.id} failed: {type(error).__name__}: {error}", source),))
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
+    missing = [verdict for verdict in verdicts if verdict.missing is not None]
+    if rule.rule.alternatives:
+        missing = missing[:1] if len(missing) == len(verdicts) else []
     return Outcome(
         rule.id,
         findings,
         not findings and any(verdict.clear for verdict in verdicts),
-        tuple(_not_applicable(rule, verdict) for verdict in verdicts if verdict.missing is not None),
+        tuple(_not_applicable(rule, verdict) for verdict in missing),
     )
 
 

@@ -132,7 +132,12 @@ _CHECK_KEYS = frozenset(field.alias or name for name, field in Check.model_field
 
 
 class Rule(_Strict):
-    """One smell, how it is found, and what a person should know about it."""
+    """One smell, how it is found, and what a person should know about it.
+
+    Attributes:
+        leads_to: Ids of findings that follow from this one.
+        alternatives: The checks ask the same by different evidence, so one that could be made is enough.
+    """
 
     id: Identifier
     title: str
@@ -146,6 +151,7 @@ class Rule(_Strict):
     do: Annotated[tuple[str, ...], Field(min_length=1)]
     wrong_when: str
     leads_to: tuple[Identifier, ...] = ()
+    alternatives: bool = False
     references: tuple[str, ...] = ()
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
 

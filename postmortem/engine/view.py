@@ -75,11 +75,16 @@ class RunView:
             line=part["line"].cast(pl.Int64).to_numpy(),
             source=part["origin"].to_numpy(),
             order=part["order"].to_numpy(),
-            role=names.role(metric),
+            role=self._role(name, metric),
             direction=self._direction(name, metric),
         )
         attempts = part["attempt"].to_numpy()
         return series if attempts[0] == attempts[-1] else _without_superseded(series, attempts)
+
+    def _role(self, name: str, metric: str) -> names.Role:
+        """A metric whose direction the user states is a score, whatever its name."""
+        role = names.role(metric)
+        return "score" if role == "other" and (name in self.directions or metric in self.directions) else role
 
     def _direction(self, name: str, metric: str) -> names.Direction | None:
         return self.directions.get(name) or self.directions.get(metric) or names.direction(metric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -54,6 +55,7 @@ class Axes(NamedTuple):
     split: str | None
 
 
+@lru_cache(maxsize=65536)
 def key(label: str) -> str:
     """The last part of a label in lower case: ``time/total_timesteps`` and ``TotalTimesteps`` are the same."""
     last = label.rpartition("/")[2].strip()

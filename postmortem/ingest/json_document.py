@@ -8,14 +8,17 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from postmortem import names
 from postmortem.ingest import axes
 from postmortem.ingest.records import Records
 
+_SAMPLE = 500  # records looked at to tell what a list of objects is
 _SHORT_LIST = 16  # a list of up to this many numbers in a record is a value a place; longer ones are no metric
 _CONFIGURATION = frozenset(
     {
@@ -87,11 +90,10 @@ _MARK = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]')  # a string may la
 
 def _leaf_lines(text: str, lines: Sequence[int] | None) -> Iterator[int]:
     """The line of each scalar in document order; keys are no scalars."""
-    starts = [0, *(match.end() for match in re.finditer("\n", text))]
-    for match in _TOKEN.finditer(text):
-        if match.group(1) is None:
-            at = bisect_right(starts, match.start()) - 1
-            yield at + 1 if lines is None else lines[at]
+    starts = [match.end() for match in re.finditer("\n", text)]
+    offsets = [match.start() for match in _TOKEN.finditer(text) if match.group(1) is None]
+    at = np.searchsorted(starts, offsets, side="right")
+    return iter((at + 1 if lines is None else np.asarray(lines)[at]).tolist())
 
 
 def _with_lines(node: Any, lines: Iterator[int]) -> Any:
@@ -200,6 +202,7 @@ def _key_below(path: str, key: str) -> str:
 
 def _are_records(rows: Sequence[dict[str, Any]]) -> bool:
     """Whether objects are records of training: most say where they stand, or measure something known."""
+    rows = rows[:: max(1, len(rows) // _SAMPLE)]
     telling = sum(any(axes.is_position(label) or _measures(label) for label in _numeric_labels(row)) for row in rows)
     return telling * 2 > len(rows)
 
@@ -281,13 +284,16 @@ def flat(node: Any, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
             yield (*path, at), item
 
 
+@lru_cache(maxsize=65536)
 def label_of(path: Path) -> str:
     """The label of a path: keys joined by ``/``, a place in a list as ``bbox[0]``."""
     parts = (f"[{part}]" if isinstance(part, int) else f"/{part}" for part in path if part is not None)
     return "".join(parts).removeprefix("/")
 
 
-def _labelled(row: Any) -> dict[str, Leaf]:
+def _labelled(row: Mapping[str, Any]) -> Mapping[str, Leaf]:
+    if all(type(child) is Leaf for child in row.values()):
+        return row  # nothing nested: the keys are the labels
     return {label_of(path): leaf for path, leaf in flat(row)}
 
 
