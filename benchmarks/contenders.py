@@ -52,7 +52,7 @@ def bare_jsonl(path: Path) -> int:
     import polars as pl  # noqa: PLC0415
 
     with path.open(encoding="utf-8") as lines:
-        schema = pl.Struct({key: pl.Float64 for key in json.loads(next(lines))})
+        schema = pl.Struct(dict.fromkeys(json.loads(next(lines)), pl.Float64))
     strict = pl.col("text").str.replace_all("NaN", "null", literal=True)
     lines = pl.scan_lines(path, name="text").select(strict.str.json_decode(schema).struct.unnest())
     found = lines.collect(engine="streaming")

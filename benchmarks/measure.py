@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,11 +37,16 @@ class Cost:
     code: int = 0
 
 
-def run(command: Sequence[str], *, quiet: bool = False) -> Cost:
+LIMIT = 600.0
+"""Seconds after which a process is stopped; it then shows exit -9."""
+
+
+def run(command: Sequence[str], *, quiet: bool = False, limit: float = LIMIT) -> Cost:
     """Runs a command from the repository's root and waits for it.
 
     Args:
         quiet: Send what it prints to nowhere, instead of keeping its last line.
+        limit: Seconds after which it is stopped.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     out = subprocess.DEVNULL if quiet else subprocess.PIPE
@@ -48,20 +54,25 @@ def run(command: Sequence[str], *, quiet: bool = False) -> Cost:
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.DEVNULL, text=True
     ) as process:
+        watchdog = threading.Timer(limit, process.kill)
+        watchdog.start()
         said = process.stdout.read() if process.stdout else ""
         _, status, used = os.wait4(process.pid, 0)
+        watchdog.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - began
     last = said.strip().rpartition("\n")[2]
     return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, last, process.returncode)
 
 
-def in_turns(commands: Mapping[str, Sequence[str]], repeat: int, *, quiet: bool = False) -> dict[str, Cost]:
+def in_turns(
+    commands: Mapping[str, Sequence[str]], repeat: int, *, quiet: bool = False, limit: float = LIMIT
+) -> dict[str, Cost]:
     """Runs the commands A B C A B C ..., and gives the median of each."""
     taken: dict[str, list[Cost]] = {name: [] for name in commands}
     for _ in range(repeat):
         for name, command in commands.items():
-            taken[name].append(run(command, quiet=quiet))
+            taken[name].append(run(command, quiet=quiet, limit=limit))
     return {name: _median(costs) for name, costs in taken.items()}
 
 
@@ -74,7 +85,15 @@ def rows(costs: Mapping[str, Cost], against: str) -> list[list[str | float | int
     """Table rows: the name, wall, CPU and memory, each time as seconds and as a multiple of the one named."""
     floor = costs[against]
     return [
-        [name, cost.wall, cost.wall / floor.wall, cost.cpu, cost.cpu / floor.cpu, round(cost.peak), cost.said or None]
+        [
+            name if cost.code in (0, 1) else f"{name} (exit {cost.code})",
+            cost.wall,
+            cost.wall / floor.wall,
+            cost.cpu,
+            cost.cpu / floor.cpu,
+            round(cost.peak),
+            cost.said or None,
+        ]
         for name, cost in costs.items()
     ]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import generate
 from benchmarks.contenders import CONTENDERS
-from benchmarks.measure import HEAD, PYTHON, in_turns, rows
+from benchmarks.measure import HEAD, LIMIT, PYTHON, in_turns, rows
 from benchmarks.table import show
 
 _RIVALS = {
@@ -60,11 +60,17 @@ def compare(kind: str, given: argparse.Namespace) -> None:
         size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*.*"))) / 1e6
         print(f"\n## {kind}: {size:.0f} MB\n\nReading, x of the bare scan:\n")
         readers = {name: [PYTHON, "-m", "benchmarks.contenders", name, kind, str(path)] for name in CONTENDERS[kind]}
-        show(HEAD, rows(in_turns(readers, given.repeat), "bare"))
+        show(HEAD, rows(in_turns(readers, given.repeat, limit=given.limit), "bare"))
         print("\nThe whole command, x of `postmortem analyze`:\n")
         whole = {"postmortem analyze": [PYTHON, "-m", "postmortem", "analyze", str(path), "--json"]}
         whole |= rival_commands(kind, path, given.rivals)
-        show(HEAD[:-1], [row[:-1] for row in rows(in_turns(whole, given.repeat, quiet=True), "postmortem analyze")])
+        show(
+            HEAD[:-1],
+            [
+                row[:-1]
+                for row in rows(in_turns(whole, given.repeat, quiet=True, limit=given.limit), "postmortem analyze")
+            ],
+        )
 
 
 def main() -> None:
@@ -72,6 +78,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=generate.ROWS)
     parser.add_argument("--folders", type=int, default=generate.FOLDERS)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=LIMIT, metavar="S", help="stop a process after S seconds")
     parser.add_argument("--rivals", type=Path, help="virtual environment with runmedic and trainproof")
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     given = parser.parse_args()

@@ -72,7 +72,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ("count", r"^(n|num|count|total|global|current)[_/].*(?<!loss)$|.*(_count|_samples|_tokens|_steps|_examples|timesteps)$"
               r"|^(n|pos|neg|negatives|positives|params?|flops?|total_flos|iterations?|samples?|tokens|step|steps|progress"
               r"|percentage|true_positives|false_positives|true_negatives|false_negatives|iters?|bsz|wall|epoch_?s?"
-              r"|loss_scale|amp_scale.*|grad_scale|scale|skipped.*|.*version.*|seed|patience)$"),
+              r"|.*loss_scale.*|amp_scale.*|grad_scale|scale|skipped.*|.*version.*|seed|patience)$"),
     ("throughput", r"per_second|per_sec|/s$|_s$(?<=it_s)|^(tps|wps|ups|ips|sps|fps|tflops|speed|throughput|tok_s)\b"
                    r"|throughput|samples/sec|tokens/sec|words/s|imgs/s|its/s|^time/fps$"),
     ("utilization", r"mfu|util"),

@@ -20,8 +20,8 @@ from postmortem.ingest.pack import load_packs
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 COVERED = Path(__file__).with_name("corpus_covered.txt")
 
-# Formats of trackers and event files: read by readers of their own, or said to be unread.
-BINARY = frozenset({"aim-repo", "mlflow-filestore", "tensorboard-tfevents", "tfevents", "wandb-run"})
+# Event files and stores of many little files: read by readers of their own, or said to be unread.
+STORES = frozenset({"aim-repo", "kaldi-gmm-logs", "mlflow-filestore", "tensorboard-tfevents", "tfevents", "wandb-run"})
 
 # Names the manifest's own parsers made up, and the label that is in the file.
 ALIASES = {
@@ -86,6 +86,7 @@ CORRECTIONS = (
     ("opennmt-py-stdout", "acc: ", "as above"),
     ("opennmt-py-stdout", "xent: ", "as above"),
     ("nnunet-v1-training-log", "dice_mean", "computed by the manifest; the log prints one value a class"),
+    ("xgboost-stdout", "validation_0_rmse: final", "the row after `Best iteration:` repeats the best one"),
     ("lightgbm-py-log", "folds", "counted by the manifest"),
     ("deepspeed-chat", "best ppl at epoch", "the manifest counts the evaluation before training as an epoch"),
 )
@@ -151,21 +152,14 @@ def _compared(sample: dict[str, Any], metrics: Series) -> Verdict:
     if not wanted or not expected.get("n_rows_hint"):
         faults = tuple(f"invented {label}" for _, label, _ in metrics)
         return Verdict(sample["format"], sample["file"], "partly" if faults else "read", faults=faults)
-    faults = []
-    agreed = 0
-    for name in wanted:
-        wrong = list(_faults_of(name, sample, metrics))
-        agreed += not wrong
-        faults += wrong
-    faults += list(_best_faults(sample, metrics))
-    accepted = [fault for fault in faults if _is_corrected(sample["format"], fault)]
-    faults = [fault for fault in faults if fault not in accepted]
+    known = tuple(what for format_, what, _ in CORRECTIONS if format_ == sample["format"])
+    faults_of = {name: [*_faults_of(name, sample, metrics)] for name in wanted}
+    faults_of["best"] = [*_best_faults(sample, metrics)]
+    open_faults = {name: [fault for fault in found if not fault.startswith(known)] for name, found in faults_of.items()}
+    faults = [fault for found in open_faults.values() for fault in found]
+    agreed = sum(not open_faults[name] for name in wanted)
     status = "read" if not faults else "partly" if agreed else "unread"
     return Verdict(sample["format"], sample["file"], status, agreed, len(wanted), tuple(faults))
-
-
-def _is_corrected(format_: str, fault: str) -> bool:
-    return any(format_ == where and fault.startswith(what) for where, what, _ in CORRECTIONS)
 
 
 def _faults_of(name: str, sample: dict[str, Any], metrics: Series) -> Iterator[str]:

@@ -115,6 +115,17 @@ def test_a_log_and_its_history_are_one_run(tmp_path: Path) -> None:
             ["epoch 1 loss: 0.9", "epoch 2 loss: 0.8", "Resuming from checkpoint last.pt", "epoch 1 loss: 0.7"],
             [("train", [0, 0, 1])],
         ),
+        # a record quoted at the end is not measured again
+        (
+            [
+                "[1] val-rmse: 0.5",
+                "[2] val-rmse: 0.4",
+                "[3] val-rmse: 0.6",
+                "Stopping. Best iteration:",
+                "[2] val-rmse: 0.4",
+            ],
+            [("train", [0, 0, 0])],
+        ),
         # several values at one place are no restart
         (
             ["epoch 1 loss: 0.9", "epoch 1 val_loss: 0.8", "epoch 2 loss: 0.7", "epoch 2 val_loss: 0.6"],

@@ -60,7 +60,11 @@ def test_flat_boxes_without_a_step() -> None:
     points = reading_of(box + box.replace("1.5", "0.5")).points
 
     assert points.select("label", "value", "step").rows() == [
-        ("loss", 1.5, None), ("kl", -1e-05, None), ("loss", 0.5, None), ("kl", -1e-05, None)]
+        ("loss", 1.5, None),
+        ("kl", -1e-05, None),
+        ("loss", 0.5, None),
+        ("kl", -1e-05, None),
+    ]
 
 
 def test_share_counts_boxes_that_measure() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from tests import corpus
 
-# Stores of trackers hold hundreds of little files; their own readers are tested on them.
-_TEXT = [sample["file"] for sample in corpus.samples() if sample["format"] not in corpus.BINARY]
+_TEXT = [sample["file"] for sample in corpus.samples() if sample["format"] not in corpus.STORES]
 
 pytestmark = pytest.mark.skipif(not corpus.samples(), reason="the shared corpus of real logs is not present")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import json_document, json_reader
+from postmortem.ingest import json_document, json_reader, read
 from postmortem.ingest.reading import LINES, Reading
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -189,6 +189,17 @@ def test_configuration_inside_records_is_stated_once() -> None:
     assert reading.points["label"].unique().to_list() == ["episode_reward_mean"]
 
 
+def test_bare_and_quoted_values_of_one_key() -> None:
+    """A key whose values are now numbers, now texts, now NaN is read as numbers all through."""
+    values = [
+        row[1] for row in rows("".join(f'{{"step": 1, "loss": {value}}}\n' for value in ('"1.5"', "2.5", "NaN", '"x"')))
+    ]
+
+    assert values[:2] == [1.5, 2.5]
+    assert len(values) == 3
+    assert math.isnan(float(str(values[2])))
+
+
 def test_a_bad_line_costs_only_itself() -> None:
     """Text between the records and a cut last line are left unread; all else is kept."""
     text = '{"step": 0, "loss": 1}\nWARNING: disk\n{"step": 1, "loss": 2}\n{"step": 2, "loss": [}\n{"step": 3, "lo'
@@ -196,6 +207,17 @@ def test_a_bad_line_costs_only_itself() -> None:
 
     assert reading.points["value"].to_list() == [1.0, 2.0]
     assert reading.unread["line"].to_list() == [2, 4, 5]
+
+
+def test_what_stands_between_the_records_is_read_too(tmp_path: Path) -> None:
+    """A crash at the end of a file of records is an event of the run."""
+    path = tmp_path / "train.log"
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 3, in <module>\nValueError: bad batch\n'
+    path.write_text("".join(f"{{'loss': {9 / n}, 'epoch': {n}}}\n" for n in range(1, 40)) + crash, "utf-8")
+    run = read([path]).runs[0]
+
+    assert run.metrics.height == 39
+    assert run.events.select("kind", "text", "line").rows() == [("traceback", "ValueError: bad batch", 42)]
 
 
 def test_the_whole_number_of_an_iteration_is_a_step_only_when_it_counts_on() -> None:

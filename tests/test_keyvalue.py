@@ -127,6 +127,15 @@ def test_batches_without_a_known_number_count_only_while_they_grow() -> None:
     assert _rows(reading, "step") == [11, 12, 13, 21, 22, 23]
 
 
+def test_bare_counters_in_brackets() -> None:
+    """``[50/3000]`` counts steps of the run; ``[1/25][100/782]`` an epoch and its batches."""
+    reading = _read(*(f"[{n}/3000] Loss_D: 1.{n} Loss_G: 0.{n}" for n in (50, 60, 70)))
+    assert _rows(reading, "step") == [50, 50, 60, 60, 70, 70]
+    assert reading.settings.select("key", "value").rows() == [("steps", "3000")]
+    reading = _read(*(f"[{e}/25][{b}/782] Loss_D: 1.{b} Loss_G: 0.{e}" for e in (0, 1) for b in (0, 50)))
+    assert _rows(reading, "epoch", "step") == [(e, e * 782 + b) for e in (0, 1) for b in (0, 50) for _ in "DG"]
+
+
 def test_samples_seen_are_no_steps() -> None:
     """``[640/60000 (1%)]`` counts samples: it states the size of the training set and gives no step."""
     reading = _read(*(f"Train Epoch: 1 [{n * 640}/60000 ({n}%)]\tLoss: 2.{9 - n}" for n in range(4)))
@@ -173,20 +182,17 @@ def test_an_announcement_repeats_no_value() -> None:
     ]
 
 
+_PROSE = "The model reached an accuracy of 0.95 after 3 epochs.\nIn 2024 it had loss 0.3.\nSee section 4.2.\n"
+_CODE = "def f(x):\n    loss = 0.0\n    for epoch in range(10):\n        loss += 0.5 * x\n    return 0.7\n"
+_PIP = "Collecting torch==2.1.0\n  Downloading torch-2.1.0.whl (619.9 MB)\n  ━━━━ 619.9/619.9 MB 2.1 MB/s eta 0:00:00\n"
+_NGINX = '10.0.0.{0} - - [10/Oct/2000:13:55:{0} -0700] "GET /x?id={0} HTTP/1.0" 200 23{0} rt=0.{0}\n'
+_SERVER = "2024-01-01 00:00:{0},000 INFO request {0} took 1.{0} ms status=200 size=9{0}\n"
 _NEGATIVES = {
-    "prose": "The model reached an accuracy of 0.95 after 3 epochs.\nIn 2024 it had loss 0.3, we think.\nSee section 4.2.\n"
-    * 9,
-    "code": "def f(x):\n    loss = 0.0\n    for epoch in range(10):\n        loss += 0.5 * x\n    return 0.5\n    return 0.7\n"
-    * 9,
-    "pip": "Collecting torch==2.1.0\n  Downloading torch-2.1.0.whl (619.9 MB)\n  ━━━━ 619.9/619.9 MB 2.1 MB/s eta 0:00:00\n",
-    "nginx": "".join(
-        f'10.0.0.{n} - - [10/Oct/2000:13:55:{n:02} -0700] "GET /x?id={n} HTTP/1.0" 200 {n * 37} rt=0.{n}\n'
-        for n in range(60)
-    ),
-    "server": "".join(
-        f"2024-01-01 00:00:{n:02},000 INFO request {n} took {n * 1.7:.1f} ms status=200 size={n * 91}\n"
-        for n in range(60)
-    ),
+    "prose": _PROSE * 9,
+    "code": _CODE * 9,
+    "pip": _PIP,
+    "nginx": "".join(_NGINX.format(n) for n in range(10, 60)),
+    "server": "".join(_SERVER.format(n) for n in range(10, 60)),
     "table": "name  alpha  beta\na 1 2\nb 3 4\nc 5 6\n",
     "references": "".join(f"torch/nn/loss.py:{n}: warning, see #{n * 3}\n" for n in range(30)),
 }

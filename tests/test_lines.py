@@ -152,3 +152,10 @@ def test_a_record_over_two_lines_has_one_time() -> None:
     stamped = clock.stamp(frame, frame)
     assert stamped["stamp"].is_null().to_list() == [False, False, True]
     assert stamped.filter(pl.col("line") == 2)["body"][0] == "Train - Loss: 0.1"
+
+
+def test_a_keras_bar_is_drawn_again_with_its_validation() -> None:
+    """The finished bar comes once more with the validation behind it: one state, and one for each epoch."""
+    epoch = "1/2 [=>..] - loss: {0}.9\b\b\b\r2/2 [====] - loss: {0}.5\b\b\r2/2 [====] - loss: {0}.4 - val_loss: {0}.3\n"
+    kept = _texts("".join(f"Epoch {n}/3\n" + epoch.format(n) for n in (1, 2, 3)).encode())
+    assert kept[1::2] == [f"2/2 [====] - loss: {n}.4 - val_loss: {n}.3" for n in (1, 2, 3)]

@@ -54,7 +54,13 @@ def test_labels_may_have_any_name() -> None:
     found = rows("step,loss,value,label,record,line,split\n1,2,3,4,5,6,7\n")
 
     assert [row[:2] for row in found] == [
-        ("loss", 2), ("value", 3), ("label", 4), ("record", 5), ("line", 6), ("split", 7)]
+        ("loss", 2),
+        ("value", 3),
+        ("label", 4),
+        ("record", 5),
+        ("line", 6),
+        ("split", 7),
+    ]
 
 
 def test_empty_cells_are_absent() -> None:

@@ -49,7 +49,8 @@ def timeline(view: RunView, steps_per_epoch: float | None) -> Timeline | None:
     timed = [s for s in view.series if len(s) and not np.isnan(s.seconds).all()]
     if not timed:
         return None
-    stepped = [s for s in timed if not np.isnan(s.step).all() and s.split not in _HELD_OUT]
+    stepped = [s.take(np.flatnonzero(~np.isnan(s.step))) for s in timed if s.split not in _HELD_OUT]
+    stepped = [s for s in stepped if len(s)]
     lead = max(stepped or timed, key=len)
     marks, unit = _of_steps(view, lead, steps_per_epoch) if stepped else _of_epochs(view, lead)
     marks = sorted(marks, key=lambda mark: mark.key)
@@ -112,7 +113,7 @@ def _base(view: RunView, lead: Series) -> float:
 def _others(timed: list[Series], view: RunView) -> NDArray[np.int64]:
     """Keys of what is not training: evaluations and checkpoints."""
     evaluations = [s.order * 2 for s in timed if s.split in _HELD_OUT]
-    written = [np.array([e.order * 2 + 1 for e in view.events if e.kind in ("checkpoint", "best")], dtype=np.int64)]
+    written = [np.array([e.order * 2 + 1 for e in view.events if e.kind in ("checkpoint", "best", "restart")], dtype=np.int64)]
     return np.unique(np.concatenate([*evaluations, *written]))
 
 

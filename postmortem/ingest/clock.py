@@ -17,17 +17,18 @@ UNKNOWN_YEAR = 1904
 
 _CLOCK = r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,9}))?"
 _DATED = (
-    r"^(.{0,40}?\b)((?:19|20)[0-9]{2})[-/.]([0-9]{2})[-/.]([0-9]{2})[T _-]\s?"
+    r"^([ -~]*?\b)((?:19|20)[0-9]{2})[-/.]([0-9]{2})[-/.]([0-9]{2})[T _-]\s?"
     + _CLOCK
     + r"\s?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-_SHORT = r"^(.{0,20}?\[|)()([0-9]{2})[/-]([0-9]{2}) " + _CLOCK + r"()"
-_GLOG = r"^(.{0,20}?\b[IWEFD])()([0-9]{2})([0-9]{2}) " + _CLOCK + r"()"
+_SHORT = r"^([ -~]*?\[|)()([0-9]{2})[/-]([0-9]{2}) " + _CLOCK + r"()"
+_GLOG = r"^([ -~]*?\b[IWEFD])()([0-9]{2})([0-9]{2}) " + _CLOCK + r"()"
 _FORMS = (_DATED, _SHORT, _GLOG)
 _LEVEL = "(?:INFO|DEBUG|WARNING|WARN|ERROR|CRITICAL)"
 _EMPTY = rf"^[\s\[\]():|,-]*(?:(?:[A-Za-z_.]+[\s|:-]+)?{_LEVEL}[\s\[\]():|-]*)?$"
 _YEAR_IN_NAME = re.compile(r"(?<!\d)(20\d\d)[-_.]?(?:0?[1-9]|1[0-2])(?!\d{5})")
 _WRAP_DAYS = 300
+_PREFIX = 64  # characters of a line in which its time is looked for
 
 
 def stamp(lines: pl.DataFrame, probe: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +45,7 @@ def stamp(lines: pl.DataFrame, probe: pl.DataFrame) -> pl.DataFrame:
     form = _form(probe)
     if form is None:
         return lines.with_columns(stamp=pl.lit(None, pl.String), body=pl.col("text"))
-    lines = lines.with_columns(own=pl.col("text").str.slice(0, 80).str.extract(f"^({form.removeprefix('^')})", 1))
+    lines = lines.with_columns(own=pl.col("text").str.slice(0, _PREFIX).str.extract(f"^({form.removeprefix('^')})", 1))
     body = pl.when(pl.col("own").is_null()).then("text").otherwise(pl.col("text").str.strip_prefix(pl.col("own")))
     lines = lines.with_columns(body=body)
     # A record broken over two lines: the logger printed the time, then the message's own line end.
@@ -60,13 +61,16 @@ def times(stamps: pl.Series, source: str) -> pl.Series:
         stamps: Prefix texts; null where a line has none.
         source: Name of the file, which may tell the year.
     """
-    parsed = [_parse(stamps, form, source) for form in _FORMS]
-    return pl.select(pl.coalesce(parsed)).to_series().rename("time")
+    first = stamps.drop_nulls().head(1)
+    form = next((form for form in _FORMS if first.str.contains(form).any()), None)
+    if form is None:
+        return pl.Series("time", [None] * len(stamps), TIME)
+    return _parse(stamps, form, source).rename("time")
 
 
 def _form(probe: pl.DataFrame) -> str | None:
     """The form most sampled lines have, if any has one."""
-    heads = probe["text"].str.slice(0, 80)
+    heads = probe["text"].str.slice(0, _PREFIX)
     hits = [(int(heads.str.contains(form).sum()), -at) for at, form in enumerate(_FORMS)]
     best, at = max(hits)
     return _FORMS[-at] if best else None

@@ -10,6 +10,7 @@ import polars as pl
 
 COUNTERS = ("epoch", "epochs", "step", "steps", "batch", "batches", "sample", "samples", "bar", "bars")
 
+_PLACES = pl.Schema({"line": pl.UInt32(), "epoch": pl.Float64(), "step": pl.Int64(), "split": pl.String()})
 _NO_SPLIT = ""
 # A pass over data the log does not name: no split that a rule takes for validation.
 _OTHER_PASS = "other"
@@ -27,6 +28,8 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
     Returns:
         ``line``, ``epoch`` (f64), ``step`` (i64) and ``split`` for each wanted line.
     """
+    if wanted.is_empty():
+        return pl.DataFrame(schema=_PLACES)
     counters = _with_steps(_with_epochs(counters))
     has_epochs = counters["epoch"].is_not_null().any()
     # Where epochs are counted, the step of one line of measurements says nothing of the next one.
@@ -68,6 +71,8 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     Returns:
         ``line``, ``key`` and ``value`` (text), one row each time a total is first printed or changes.
     """
+    if counters.is_empty():
+        return pl.DataFrame(schema={"line": pl.UInt32(), "key": pl.String(), "value": pl.String()})
     counters = _with_steps(_with_epochs(counters))
     within = pl.col("within").fill_null(False)
     index_total = pl.coalesce("steps", "bars")

@@ -75,10 +75,19 @@ def explain(path: Path, packs: Iterable[FormatPack] = ()) -> Sequence[tuple[str,
 
 def _structured() -> list[Reader]:
     return [
-        Reader("json", json_reader.share, lambda text, source: json_reader.read(text.lines, source)),
-        Reader("table", table_reader.share, lambda text, source: table_reader.read(text.lines, source)),
-        Reader("box", box_reader.share, lambda text, source: box_reader.read(text.lines, source)),
+        Reader("json", json_reader.share, partial(_read_structured, json_reader.read)),
+        Reader("table", table_reader.share, partial(_read_structured, table_reader.read)),
+        Reader("box", box_reader.share, partial(_read_structured, box_reader.read)),
     ]
+
+
+def _read_structured(read: Callable[[pl.DataFrame, str], Reading | None], text: Text, source: str) -> Reading | None:
+    """A structured reading, completed by what is said between the records: a traceback ends many a file of them."""
+    reading = read(text.lines, source)
+    if reading is None or reading.unread.is_empty():
+        return reading
+    lines, problems = clip(reading.unread, source)
+    return _completed(reading, shapes.messages(lines), text, source, (*reading.problems, *problems))
 
 
 def _of_pack(pack: FormatPack) -> Reader:
@@ -90,6 +99,13 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
     lines, problems = clip(text.lines, source)
     reading = regex_reader.read(lines, pack, source)
     rest = shapes.messages(lines).only(reading.unread["line"].unique())
+    return _completed(reading, rest, text, source, problems)
+
+
+def _completed(
+    reading: Reading, rest: shapes.Messages, text: Text, source: str, problems: tuple[Problem, ...]
+) -> Reading:
+    """A reading with the events and settings found in the lines it left."""
     happened = events.find(rest, source)
     places = reading.points.select("line", "epoch", "step").sort("line")
     notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(pl.Schema(NOTES))

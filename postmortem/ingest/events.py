@@ -13,7 +13,7 @@ MAX_WARNINGS = 1000
 
 _TRACEBACK = "Traceback (most recent call last)"
 _EXCEPTION = (
-    r"^(?:\W{0,4}(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
+    r"^(?:\W*(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
     r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Killed|Timeout|Abort"
     r"|Fault)\b.*)$"
 )
@@ -31,15 +31,15 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|Signals\.SIG(?:KILL|TERM|INT)"
         r"|slurmstepd: error: .*CANCELLED|DUE TO TIME LIMIT|DUE TO PREEMPTION|\bkilled by (?:signal|the)"
         r"|received SIG(?:TERM|INT)"
-        r"|^.{0,40}\bSegmentation fault\b",
+        r"|^.*\bSegmentation fault\b",
     ),
     (
         "nan-warning",
         r"(?i)\b(?:loss|gradient|grad|grad_norm|activation|output|value|weights?|parameters?"
-        r"|metric)s?\b[^.\n=:]{0,40}"
+        r"|metric)s?\b[^.=:]*"
         r"\b(?:is|are|was|were|became|becomes?|contains?|has|have|went|turned|to|detected)\b:? (?:a "
         r"|an )?\W?"
-        r"(?:nan|infs?\b|infinite|non-?finite|not finite)|\b(?:nan|non-?finite|infinite)\b[^.\n=:]{0,16}"
+        r"(?:nan|infs?\b|infinite|non-?finite|not finite)|\b(?:nan|non-?finite|infinite)\b[^.=:]*"
         r"\b(?:loss|gradients?|grad|values?|weights?|detected|encountered|found)\b",
     ),
     (
@@ -48,18 +48,18 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|activated))"
         r"|^\W*(?:epoch \d+:? )?early[ -]?stopp(?:ing|ed)[\W]*$|\bepoch 0*\d+: early stopping"
         r"|\bstopp(?:ing|ed) early\b"
-        r"|\bno improvement (?:in|for) .{0,40}\bstopping\b|did(?:n't| not) improve .{0,60}[Ss]topping",
+        r"|\bno improvement (?:in|for) .*\bstopping\b|did(?:n't| not) improve .*[Ss]topping",
     ),
     (
         "restart",
         r"(?i)\bresum(?:ing|ed|e) (?:training |run )?(?:from|at|epoch|training)\b"
         r"|\b(?:loaded|loading|restor(?:ed|ing)|restored) (?:model |the )?(?:checkpoint|state|snapshot"
         r"|training state)\b"
-        r"|^.{0,80}=> loaded checkpoint|\brestarting (?:training|from)\b|\bresumed epoch\b",
+        r"|^.*=> loaded checkpoint|\brestarting (?:training|from)\b|\bresumed epoch\b",
     ),
     (
         "best",
-        r"(?i)\bnew best\b|\bbest (?:model|checkpoint|weights?)\b.{0,20}\b(?:saved|updated|found)|\bsav(?:ing"
+        r"(?i)\bnew best\b|\bbest (?:model|checkpoint|weights?)\b.*\b(?:saved|updated|found)|\bsav(?:ing"
         r"|ed) (?:new |the )?best\b"
         r"|\bimproved from\b|\bnew (?:record|highest|lowest) ",
     ),
@@ -76,7 +76,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"(?i)\b(?:training|train|optimi[sz]ation|run|fitting)(?: is| was| has)?(?: been)? (?:complete(?:d)?"
         r"|finished|done|ended)\b"
         r"(?:[\W]|$)|\bfinished training\b|\btraining (?:complete|done|finished)\b|^\W*(?:all )?done[.! ]*$"
-        r"|\bfit.{0,12} stopped: `?max_(?:epochs|steps)",
+        r"|\bfit.* stopped: `?max_(?:epochs|steps)",
     ),
     (
         "warning",
@@ -137,14 +137,22 @@ def find(told: Messages, source: str) -> pl.DataFrame:
         exception.
     """
     inside, raised = _tracebacks(told)
-    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (
-        pl.col("body").str.len_bytes() < 4000
-    )
-    likely = Messages(told.lines, told.masks.with_columns(kind=pl.when(hinted).then(_kind("body"))))
-    hits = likely.having(pl.col("kind").is_not_null()).filter(~pl.col("line").is_in(inside.implode()))
+    hits = _likely(told).filter(~pl.col("line").is_in(inside.implode()))
     found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
     return _timed(found, source)
+
+
+def _likely(told: Messages) -> pl.DataFrame:
+    """Lines whose mask reads like an event; what depends on digits is decided on the lines themselves."""
+    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (
+        pl.col("body").str.len_bytes() < 4000
+    )
+    masks = told.masks.with_row_index("mask").filter(hinted)
+    if masks.is_empty():
+        return told.lines.clear()
+    masks = masks.filter(_kind("body").is_not_null())
+    return told.lines.filter(pl.col("mask").is_in(masks["mask"].implode()))
 
 
 def said(lines: pl.DataFrame, kind: str, source: str) -> pl.DataFrame:

@@ -28,7 +28,7 @@ _WEAK = re.compile(r"(?P<text>.*?\S)(?P<verb>\s+is|\s+-)?\s+(?:tensor\()?$", re.
 _BRACKETED = re.compile(r"(?P<text>.*?[A-Za-z.])(?:\([a-z]+\))?:?\s*[\[(]\s*$", re.DOTALL)
 _CUT = re.compile(r"[,;|\t{}]|\s+--?\s+|  +|[>\]](?:\s|\[|$)|:\s|\)\s(?=\S)|\*\*+|==+|--+")
 _LOG_WORDS = re.compile(
-    r"^\W*(?:(?:[\w.]+\s+-\s+)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*"
+    r"^\W*(?:\[[\w.-]+\]\[(?:INFO|DEBUG|WARNING|ERROR)\][\s-]*|(?:[\w.]+\s+-\s+)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*"
     r"|\[?[Rr]ank\s?\x01\]?:?\s*|\([A-Z]\w+ pid=\x01\)\s*"
     r"|\[?[\w./-]+\.py:\x01(?::\w+)?\]\s*|\([\w./-]+\.py[: ]\x01\):?\s*|[\w./-]+\.py:\w+:\s+|[\w.]+\.py:\x01\s+>>\s+"
     r"|root\s+-\s+)+"

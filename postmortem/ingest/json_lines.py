@@ -16,7 +16,7 @@ import polars as pl
 from postmortem.ingest.json_document import Leaf, Path, configuration, flat, label_of
 from postmortem.ingest.records import Records
 
-_SAMPLE = 256
+_SAMPLE = 64
 _CHUNK = 100_000
 _MANY_KEYS = 2000
 _PER_LINE = 32  # chunks this small are no longer halved in search of the offending line
@@ -24,6 +24,8 @@ _LONGEST_REPR = 20_000  # characters; a longer Python repr is not parsed
 
 # Stand-ins for what JSON has no word for; no measurement has these values.
 _NAN, _INF, _NEG_INF = -1.797e308, 1.796e308, -1.796e308
+_STAND_INS = {_NAN: float("nan"), _INF: float("inf"), _NEG_INF: float("-inf")}
+_STAND_IN = r"1\.79[67]e\+?308"
 
 
 def read(lines: pl.DataFrame) -> tuple[Records, pl.Series]:
@@ -35,13 +37,12 @@ def read(lines: pl.DataFrame) -> tuple[Records, pl.Series]:
     Returns:
         The records, and a mask of the lines that held one.
     """
-    texts = _as_json(lines["text"].str.strip_chars())
-    likely = looks_like_objects(texts)
-    if not likely.all():
-        texts = texts.filter(likely)
-    fields = _fields(_sample(texts))
+    likely = looks_like_objects(lines["text"])
+    texts = _as_json(lines["text"] if likely.all() else lines["text"].filter(likely))
+    sample = _sample(texts)
+    fields = _fields(sample)
     values, decoded = _decode(texts, fields)
-    rare = _fields(_with_unknown_keys(texts.filter(decoded), values, fields))
+    rare = _fields(_with_other_keys(texts.filter(decoded), values, _keys(sample)))
     if rare.keys() - fields.keys():
         values, decoded = _decode(texts, rare | fields)
     held = likely.scatter(likely.arg_true().filter(~decoded), False)
@@ -56,8 +57,9 @@ def first_configuration(lines: pl.DataFrame) -> list[tuple[int, str, str]]:
 
 
 def looks_like_objects(texts: pl.Series) -> pl.Series:
-    """A mask of the stripped texts that can be a whole object."""
-    return texts.str.starts_with("{") & texts.str.ends_with("}")
+    """A mask of the texts that can be a whole object."""
+    bare = texts.str.starts_with("{") & texts.str.ends_with("}")
+    return bare if bare.all() else texts.str.contains(r"^\s*\{.*\}\s*$")
 
 
 def _sample(texts: pl.Series) -> pl.Series:
@@ -137,20 +139,23 @@ def _leaves(node: Any) -> Any:
     return [_leaves(child) for child in node] if isinstance(node, (list, tuple)) else Leaf(node, 0)
 
 
-def _with_unknown_keys(texts: pl.Series, values: pl.DataFrame, fields: Fields) -> list[str]:
-    """A few lines for each key that no field has, so that no metric is lost because it came seldom.
+def _with_other_keys(texts: pl.Series, values: pl.DataFrame, known: set[str]) -> list[str]:
+    """A few lines for each key that is not known, so that no metric is lost because it came seldom.
 
     Only lines with more keys than decoded values can hold one.
     """
     decoded = values.select(pl.sum_horizontal(pl.all().is_not_null())).to_series() if values.width else 0
     texts = texts.filter(texts.str.count_matches('":', literal=True) != decoded)
-    known = {str(part) for field in fields.values() for part in field.path} | {"mean"}
-    quoted = pl.col("text").str.extract_all(r'"[^"\\]+"\s*:').explode().unique()
-    keys = pl.LazyFrame({"text": texts}).select(quoted).collect(engine="streaming").to_series().drop_nulls()
-    unknown = [key for key in keys.to_list() if key.rstrip(": \t")[1:-1] not in known]
-    if len(unknown) > _MANY_KEYS:  # keys that are data (ids); no name of a metric among them
+    other = _keys(texts) - known
+    if len(other) > _MANY_KEYS:  # keys that are data (ids); no name of a metric among them
         return []
-    return [line for key in unknown for line in texts.filter(texts.str.contains(key, literal=True)).head(4)]
+    return [line for key in other for line in texts.filter(texts.str.contains(key, literal=True)).head(4)]
+
+
+def _keys(texts: pl.Series) -> set[str]:
+    """All keys of some texts, with their quotes and colon."""
+    quoted = pl.col("text").str.extract_all(r'"[^"\\]+"\s*:').explode().unique()
+    return set(pl.LazyFrame({"text": texts}).select(quoted).collect(engine="streaming").to_series().drop_nulls())
 
 
 def _decode(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.Series]:
@@ -168,6 +173,7 @@ def _decode_chunk(
     whole = _in_bulk(texts, schema) if schema else None
     if whole is not None:
         values = whole.select(_value_at(field).alias(label) for label, field in fields.items())
+        values = _without_stand_ins(values) if texts.str.contains(_STAND_IN).any() else values
         return values, pl.repeat(True, len(texts), dtype=pl.Boolean, eager=True)
     if len(texts) <= _PER_LINE or not schema:
         return _decode_singly(texts, fields)
@@ -224,17 +230,19 @@ def _value_at(field: _Field) -> pl.Expr:
             value = value.list.get(part, null_on_oob=True)
         else:
             value = value.struct.field("mean" if part is None else part)
-    if field.text:
-        return value
-    return (
-        pl.when(value == _NAN)
-        .then(float("nan"))
-        .when(value == _INF)
-        .then(float("inf"))
-        .when(value == _NEG_INF)
-        .then(float("-inf"))
-        .otherwise(value)
-    )
+    return value
+
+
+def _without_stand_ins(values: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame([_meant(column) for column in values.iter_columns()])
+
+
+def _meant(column: pl.Series) -> pl.Series:
+    numbers = column.cast(pl.Float64, strict=False)
+    for stand_in, meant in _STAND_INS.items():
+        here = (numbers == stand_in).fill_null(False)
+        column = column.set(here, str(meant) if column.dtype == pl.String else meant)
+    return column
 
 
 def _decode_singly(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.Series]:
@@ -248,9 +256,6 @@ def _decode_singly(texts: pl.Series, fields: Fields) -> tuple[pl.DataFrame, pl.S
 def _row(record: Mapping[str, Any], fields: Fields) -> list[float | str | None]:
     values = {label_of(path): leaf.value for path, leaf in flat(_leaves(record))}
     return [_as_kind(values.get(label), field) for label, field in fields.items()]
-
-
-_STAND_INS = {_NAN: float("nan"), _INF: float("inf"), _NEG_INF: float("-inf")}
 
 
 def _as_kind(value: Any, field: _Field) -> float | str | None:

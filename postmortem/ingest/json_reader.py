@@ -8,7 +8,7 @@ from postmortem.ingest import json_document, json_lines, records
 from postmortem.ingest.reading import LINES, POINTS, SETTINGS, Reading
 
 _MOSTLY = 0.5  # share of lines that must hold an object for a file of JSON lines
-_LARGEST = 256_000_000  # characters of one document; a larger one is not JSON anyone wrote by hand
+_LARGEST = 64_000_000  # characters of one document; a larger one is not JSON anyone wrote by hand
 
 
 def share(lines: pl.DataFrame) -> float:
@@ -42,12 +42,12 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     Returns:
         The reading, or None when the file is no JSON.
     """
-    texts = lines["text"].str.strip_chars()
-    blank = texts == ""
-    objects = int(json_lines.looks_like_objects(texts).sum())
-    if objects > 1 and objects >= _MOSTLY * int((~blank).sum()):
-        return _read_lines(lines.filter(~blank) if blank.any() else lines, source)
-    return _read_document(lines.filter(~blank), source)
+    objects = json_lines.looks_like_objects(lines["text"])
+    if not objects.all():
+        lines = lines.filter(lines["text"].str.strip_chars() != "")
+    if objects.sum() > 1 and objects.sum() >= _MOSTLY * lines.height:
+        return _read_lines(lines, source)
+    return _read_document(lines, source)
 
 
 def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:

@@ -16,9 +16,9 @@ NAME = "key-value"
 _HEADING = (
     r"(?i)^[^a-z]*(?:[a-z]+\W+)?(?:train|training|validation|validating|validate|valid|val|eval|evaluation"
     r"|evaluating|"
-    r"test|testing|dev)\b[^0=]{0,24}$"
+    r"test|testing|dev)\b[^0=]*$"
 )
-_ANNOUNCEMENTS = ("best", "checkpoint", "early-stop", "restart")
+_ANNOUNCEMENTS = ("best", "checkpoint", "early-stop", "restart", "finished")
 
 
 def read(text: Text, source: str) -> Reading:
@@ -36,7 +36,8 @@ def read(text: Text, source: str) -> Reading:
     headings = _headings(told, counters)
     points = _points(_accepted(found, counters, happened), counters, headings, told, source)
     stated = pl.concat([settings.find(told, points), _stated_totals(counters, points)]).sort("line")
-    happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
+    if counters.height:
+        happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
     notes = events.placed(happened, context.positions(counters, headings, happened["line"].unique().sort()))
     carrying = pl.concat([points["line"], happened["line"], stated["line"], counters["line"], _empty(told)]).unique()
     unread = lines.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
@@ -142,6 +143,8 @@ def _points(
     accepted: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFrame, told: Messages, source: str
 ) -> pl.DataFrame:
     """Measurements with their place and time, in file order."""
+    if accepted.is_empty():
+        return pl.DataFrame(schema=POINTS)
     lines = accepted["line"].unique().sort()
     moments = told.lines.filter(pl.col("line").is_in(lines.implode())).unique("line", keep="first", maintain_order=True)
     placed = context.positions(counters, headings, lines)

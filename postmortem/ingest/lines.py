@@ -132,9 +132,18 @@ def _mark_kept(frames: pl.DataFrame) -> pl.DataFrame:
     )
     # Compared with the frame before of the same words: other output may stand between two states of one bar.
     before = {name: pl.col(name).shift().over("words") for name in ("title", "at", "of", "numbers")}
-    new_bar = (pl.col("title") != before["title"]) | (pl.col("at") < before["at"]) | (pl.col("of") != before["of"])
+    ended = (before["at"] == before["of"]) & (pl.col("line") != pl.col("line").shift().over("words"))
+    new_bar = (
+        ended | (pl.col("title") != before["title"]) | (pl.col("at") < before["at"]) | (pl.col("of") != before["of"])
+    )
     frames = frames.with_columns(bar=new_bar.fill_null(False).cum_sum().over("words"))
     last = (pl.col("bar") != pl.col("bar").shift(-1).over("words")).fill_null(True)
+    # The next state on the same line replaces this one, though it may say more (Keras adds the validation).
+    following = {name: pl.col(name).shift(-1) for name in ("line", "title", "at", "of")}
+    replaced = (pl.col("at") <= following["at"]) & pl.all_horizontal(
+        pl.col(name) == following[name] for name in ("line", "title", "of")
+    )
+    last &= ~replaced.fill_null(False)
     alone = pl.col("bar").max().over("words") == 0
     changed = pl.col("numbers").is_not_null() & (pl.col("numbers") != before["numbers"]).fill_null(True)
     return frames.filter(last | (alone & changed))

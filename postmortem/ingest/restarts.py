@@ -31,7 +31,7 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     say that it resumed, it is a new run.
 
     Args:
-        metrics: Rows in log order with ``line``, ``step``, ``epoch``, ``split`` and ``label``.
+        metrics: Rows in log order with ``line``, ``step``, ``epoch``, ``split``, ``label`` and ``value``.
         restarts: Lines at which the log says that it resumed.
 
     Returns:
@@ -41,7 +41,11 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     rows = rows.with_columns(at=_place(rows))
     series = ["split", "label"]
     rows = rows.with_columns(before=pl.col("at").shift().over(series), was=pl.col("row").shift().over(series))
-    back = rows.filter(pl.col("at") < pl.col("before"))
+    back_again = pl.col("at") < pl.col("before")
+    # "Best iteration: [7] ..." quotes an earlier record at the very end of a series: neither a restart nor news.
+    quoted = back_again & pl.col("at").shift(-1).over(series).is_null() & _seen_before(series)
+    rows = rows.filter(~quoted.fill_null(False))
+    back = rows.filter(back_again)
     begun = _first_places(rows, 0)
     boundary, part, attempt = 0, 0, 0
     marks = [(0, 0, 0)]
@@ -58,6 +62,10 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     starts = pl.DataFrame(marks, schema={"row": pl.UInt32(), "part": pl.UInt32(), "attempt": pl.UInt16()}, orient="row")
     rows = rows.join_asof(starts.sort("row"), on="row", strategy="backward")
     return rows.drop("row", "at", "before", "was")
+
+
+def _seen_before(series: list[str]) -> pl.Expr:
+    return ~pl.struct(*series, "at", "value").is_first_distinct()
 
 
 def _place(rows: pl.DataFrame) -> pl.Expr:

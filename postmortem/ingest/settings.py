@@ -29,9 +29,10 @@ FEW = 3
 """Settings every training has, from which a text without measurements is taken for a training log."""
 
 _PAIR = (
-    r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]{0,48}?)\s*(?::|=|\.{3,})\s*"
-    r"(['\"]?[^\s'\"][^\n]{0,160}?)[\s,;]*$"
+    r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]*?)\s*(?::|=|\.{3,})\s*"
+    r"(['\"]?[^\s'\"].*?)[\s,;]*$"
 )
+_LONGEST_KEY, _LONGEST_VALUE = 50, 160  # in characters; longer ones are prose
 _NAMESPACE = re.compile(
     r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace|TrainingArguments"
     r"|HParams)\((?P<inside>.*)\)"
@@ -74,7 +75,8 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
         .drop_nulls()
     )
     canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
-    plain = ~pl.col("value").str.contains(r"[({]$|^[{(\[]|://") & (pl.col("key").str.count_matches(" ") <= 4)
+    short = (pl.col("key").str.len_chars() <= _LONGEST_KEY) & (pl.col("value").str.len_chars() <= _LONGEST_VALUE)
+    plain = short & ~pl.col("value").str.contains(r"[({]$|^[{(\[]|://") & (pl.col("key").str.count_matches(" ") <= 4)
     rows = rows.filter(plain).with_columns(canonical=canonical)
     if first is None and rows["canonical"].sum() < FEW:
         return pl.DataFrame(schema=dict(SETTINGS))

@@ -224,6 +224,9 @@ def _follows(state: _State, last: Field, gap: str, after: str, at: int) -> bool:
         "sample": "samples",
         "bar": "bars",
     }
+    if last.label == "round" and gap == "/" and re.match(r"\]\s*\[", after):  # "[3/25][100/782]"
+        last = replace(last, kind="epoch", label="epoch")
+        state.fields[-1] = last
     if gap.strip() in ("/", "of", "]/["):
         if last.kind in total:
             state.fields.append(Field(at, total[last.kind], last.label))
@@ -248,7 +251,7 @@ def _counter_without_label(gap: str, after: str, at: int, state: _State) -> Fiel
         return Field(at, "batch", "batch")
     if counters == ["epoch"] and _NEXT_COUNTER.match(gap) and after.startswith("]"):
         return Field(at, "batch", "batch")
-    if at == 0 and gap.strip() == "[" and re.match(r"\]\s", after):
+    if at == 0 and gap.strip() == "[" and (totalled or re.match(r"\]\s", after)):
         return Field(at, "step", "round")
     return None
 

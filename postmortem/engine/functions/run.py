@@ -110,7 +110,8 @@ def epochs_done(view: RunView) -> Value:
 
 def _epoch_ends(view: RunView) -> tuple[float, Point] | None:
     """Largest epoch of a record that closes epochs: a series with one point an epoch, else any series."""
-    timed = [s for s in view.series if len(s) and not np.isnan(s.epoch).any()]
+    timed = [s.take(np.flatnonzero(~np.isnan(s.epoch))) for s in view.series]
+    timed = [s for s in timed if len(s)]
     closing = [s for s in timed if len(np.unique(s.epoch)) == len(s)]
     best: tuple[float, Point] | None = None
     for series in closing or timed:

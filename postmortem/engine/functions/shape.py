@@ -316,6 +316,20 @@ def _worsening(x: Series, what: str) -> Scalar:
 
 
 @function("number", "shape", x="series")
+def leap(_: RunView, x: Series) -> Value:
+    """Largest change for the worse from one point to the next, after the best one, as a share of the whole worsening."""
+    short = _needs_direction(x, 4) or _needs(x, 4)
+    if short:
+        return short
+    cost = x.finite.value if x.direction == "min" else -x.finite.value
+    since = cost[int(np.argmin(cost)) :]
+    lost = float(since[-1] - since[0])
+    if lost <= 0:
+        return absent(f"{x.name} is not worse than its best")
+    return _at_end(x, float(np.max(np.diff(since))) / lost)
+
+
+@function("number", "shape", x="series")
 def turning_z(_: RunView, x: Series) -> Value:
     """How many more turning points x has than a random series would, in standard deviations."""
     return _stated(x, 6, lambda y: stats.turning_points(y).z, "the number of turning points")
