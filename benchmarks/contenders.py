@@ -54,8 +54,8 @@ def bare_jsonl(path: Path) -> int:
     with path.open(encoding="utf-8") as lines:
         schema = pl.Struct(dict.fromkeys(json.loads(next(lines)), pl.Float64))
     strict = pl.col("text").str.replace_all("NaN", "null", literal=True)
-    lines = pl.scan_lines(path, name="text").select(strict.str.json_decode(schema).struct.unnest())
-    found = lines.collect(engine="streaming")
+    records = pl.scan_lines(path, name="text").select(strict.str.json_decode(schema).struct.unnest())
+    found = records.collect(engine="streaming")
     return found.height * found.width
 
 

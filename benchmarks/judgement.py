@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.table import show
 from postmortem.analysis import analyze
+from postmortem.engine import load_rules
 from postmortem.model import Finding, Report, Severity
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,9 +113,14 @@ def show_rules(verdicts: Sequence[Verdict]) -> None:
     """Prints the table per rule; an id that may fire counts neither for nor against it."""
     columns = [Counter(i for v in verdicts for i in getattr(v, name)) for name in ("hit", "missed", "false", "allowed")]
     ids = sorted(set().union(*columns))
-    rows = [_row(rule, [column[rule] for column in columns]) for rule in ids]
+    shipped = {rule.id for rule in load_rules()}
+    rows = [
+        _row(rule if rule in shipped else f"{rule} (no such rule)", [column[rule] for column in columns])
+        for rule in ids
+    ]
+    ours = _row("all shipped", [sum(column[rule] for rule in shipped) for column in columns])
     total = _row("all", [column.total() for column in columns])
-    show(["rule", "found", "missed", "false", "allowed", "precision", "recall"], [*rows, total])
+    show(["rule", "found", "missed", "false", "allowed", "precision", "recall"], [*rows, ours, total])
 
 
 def show_fixtures(verdicts: Sequence[Verdict]) -> None:

@@ -37,6 +37,8 @@ class Cost:
     code: int = 0
 
 
+_FINE = (0, 1)  # 1 says that something was found
+
 LIMIT = 600.0
 """Seconds after which a process is stopped; it then shows exit -9."""
 
@@ -78,7 +80,8 @@ def in_turns(
 
 def _median(costs: Sequence[Cost]) -> Cost:
     wall, cpu, peak = (median(getattr(cost, name) for cost in costs) for name in ("wall", "cpu", "peak"))
-    return Cost(wall, cpu, peak, costs[-1].said, costs[-1].code)
+    worst = max(costs, key=lambda cost: cost.code not in _FINE)
+    return Cost(wall, cpu, peak, worst.said, worst.code)
 
 
 def rows(costs: Mapping[str, Cost], against: str) -> list[list[str | float | int | None]]:
@@ -86,7 +89,7 @@ def rows(costs: Mapping[str, Cost], against: str) -> list[list[str | float | int
     floor = costs[against]
     return [
         [
-            name if cost.code in (0, 1) else f"{name} (exit {cost.code})",
+            name if cost.code in _FINE else f"{name} (exit {cost.code})",
             cost.wall,
             cost.wall / floor.wall,
             cost.cpu,

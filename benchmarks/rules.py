@@ -54,8 +54,9 @@ def as_run(name: str, curves: Series) -> Run:
         )
     metrics = pl.concat(frames).with_columns(run=pl.lit(name), source=pl.lit(_SOURCE), time=pl.lit(None, schema.TIME))
     metrics = metrics.sort("line", maintain_order=True).select(list(schema.METRICS)).cast(pl.Schema(schema.METRICS))
-    others = (schema.empty(frame) for frame in ("events", "facts", "unread"))
-    return Run(name, (Source(_SOURCE, "json-lines", EPOCHS),), schema.check("metrics", metrics), *others)
+    events, facts, unread = (schema.empty(frame) for frame in ("events", "facts", "unread"))
+    source = Source(_SOURCE, "json-lines", EPOCHS)
+    return Run(name, (source,), schema.check("metrics", metrics), events, facts, unread)
 
 
 def ten_checks(curves: Series) -> int:
@@ -100,7 +101,7 @@ def main() -> None:
             times[name].append(seconds(work))
     base = median(times["plain loop"])
     head = ("contender", "rules", "runs per cpu-s", "ms per rule and run", "x plain loop")
-    rows = [(name, len_, median(times[name])) for name, len_, _ in works]
+    rows = [(name, count, median(times[name])) for name, count, _ in works]
     show(head, [[n, k, given.runs / t, 1e3 * t / given.runs / k, t / base] for n, k, t in rows])
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import corpus
 import pytest
-
-from tests import corpus
 
 _TEXT = [sample["file"] for sample in corpus.samples() if sample["format"] not in corpus.STORES]
 

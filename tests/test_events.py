@@ -18,6 +18,7 @@ def _find(*rows: str) -> list[tuple[int, str, str]]:
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "oom"),
         ("RuntimeError: MPS backend out of memory (MPS allocated: 9 GB)", "oom"),
         ("slurmstepd: error: Detected 1 oom-kill event(s) in step 3.batch", "oom"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8.58 GiB for an array", "oom"),
         ("Killed", "killed"),
         ("slurmstepd: error: *** JOB 3073097 ON c17 CANCELLED AT 2024-01-01 DUE TO TIME LIMIT ***", "killed"),
         ("exitcode  : -9 (pid: 77)", "killed"),

@@ -200,6 +200,19 @@ def test_bare_and_quoted_values_of_one_key() -> None:
     assert math.isnan(float(str(values[2])))
 
 
+def test_the_mean_over_the_run_is_no_training_loss() -> None:
+    """Hugging Face's last record sums the run up; its ``train_loss`` is no point of the curve."""
+    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}, {"step": 2, "train_loss": 1.5, "train_runtime": 9.0}]
+    points = reading_of(json.dumps({"log_history": history})).points
+
+    assert points.select("label", "split").rows() == [
+        ("loss", "train"),
+        ("loss", "train"),
+        ("train_loss", "run"),
+        ("train_runtime", None),
+    ]
+
+
 def test_a_bad_line_costs_only_itself() -> None:
     """Text between the records and a cut last line are left unread; all else is kept."""
     text = '{"step": 0, "loss": 1}\nWARNING: disk\n{"step": 1, "loss": 2}\n{"step": 2, "loss": [}\n{"step": 3, "lo'

@@ -164,6 +164,24 @@ def test_settings_are_no_metrics() -> None:
     assert set(_rows(reading, "label")) == {"loss"}
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("batch_size: 50, num_workers: 4, lr: 0.001", {"batch_size": "50", "num_workers": "4", "lr": "0.001"}),
+        ("train samples: 1,200, validation samples: 500", None),
+        ("train samples: 1200, validation samples: 500", {"train samples": "1200", "validation samples": "500"}),
+        ("data=digits, hidden=(128, 128), lr=0.002", {"data": "digits", "hidden": "(128, 128)", "lr": "0.002"}),
+        ("epochs=30 seed=7 name='a b'", {"epochs": "30", "seed": "7", "name": "a b"}),
+        ("Optimizer: Adam (lr=0.0003, weight_decay=5e-05)", {"Optimizer": "Adam (lr=0.0003, weight_decay=5e-05)"}),
+    ],
+)
+def test_a_line_of_several_settings(line: str, said: dict[str, str] | None) -> None:
+    """A line that lists pairs states each of them; one with anything else in it is not taken apart."""
+    reading = _read(line, "Epoch 1 loss: 0.5", "Epoch 2 loss: 0.4")
+    got = dict(reading.settings.select("key", "value").rows())
+    assert got == said or (said is None and "validation samples" not in got)
+
+
 def test_an_announcement_repeats_no_value() -> None:
     """``New best! Val AUC: 0.58`` says again what the line before said, so it is an event and no second point."""
     reading = _read(

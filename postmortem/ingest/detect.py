@@ -18,7 +18,7 @@ from postmortem.ingest.reading import LINES, NOTES, Reading
 _CERTAIN = 0.5
 """Share of the sample from which a structured reader is taken at its word."""
 
-_ENOUGH = 0.75
+_ENOUGH = 0.9
 """A pack is preferred when it reads at least this part of the lines the generic text reader does."""
 
 

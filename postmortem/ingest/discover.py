@@ -21,7 +21,7 @@ _NO_LOG = re.compile(
     r"(?i)\.(?:py[cio]?|ipynb|[ch]|cc|cpp|cu|hpp|rs|go|java|js|ts|css|html?|sh|bash|bat|ps1|r|jl|m|lua"  # source
     r"|proto|toml|lock|cfg|ini|rst|tex|bib|svg|png|jpe?g|gif|bmp|webp|tiff?|pdf|mp[34]|avi|mov|wav|flac|ttf"  # media
     r"|pth?|ckpt|bin|safetensors|h5|hdf5|keras|onnx|pb|tflite|params|solverstate|caffemodel"  # weights
-    r"|np[yz]|pkl|pickle|joblib|parquet|arrow|feather|zip|tar|tgz|7z|rar|whl|so|dll|exe|db|sqlite|lmdb)$"  # data, archives
+    r"|np[yz]|pkl|pickle|joblib|parquet|arrow|feather|zip|tar|tgz|7z|rar|whl|so|dll|exe|db|sqlite|lmdb)$"  # data
 )
 _CONFIG = re.compile(
     r"(?i)^(?:\w+[_-])?(?:config|hparams|hyperparams|hyperparameters|args|params|run_config|train_args|training_args|flags|opts?|cfg"

@@ -23,7 +23,8 @@ _KINDS: tuple[tuple[str, str], ...] = (
     (
         "oom",
         r"(?i)\bout of memory\b|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|\boom[- ]kill|Cannot allocate memory"
-        r"|std::bad_alloc|RESOURCE_EXHAUSTED|\bMemoryError\b|DefaultCPUAllocator: can't allocate",
+        r"|std::bad_alloc|RESOURCE_EXHAUSTED|MemoryError\b"
+        r"|Unable to allocate [0-9.]+ [KMGT]i?B|DefaultCPUAllocator: can't allocate",
     ),
     (
         "killed",

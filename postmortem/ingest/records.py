@@ -104,15 +104,22 @@ def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.Da
     if not isinstance(records.lines, pl.Series):
         long = long.with_columns(line=pl.concat([records.lines[label] for label in labels]))
     long = long.filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
-    if last_values := _last_values(labels):
-        last_batch = pl.when(pl.col("label").is_in(last_values)).then(pl.lit(""))
-        long = long.with_columns(split=pl.coalesce("split", last_batch))
+    if splits := _splits(labels):
+        told = pl.col("label").replace_strict(splits, default=None, return_dtype=pl.String)
+        long = long.with_columns(split=pl.coalesce("split", told))
     return long.select(pl.col(name).cast(dtype) for name, dtype in POINTS.items())
 
 
-def _last_values(labels: Sequence[str]) -> list[str]:
-    """Labels in which ``val`` means value: beside ``loss_avg``, ``loss_val`` is the last batch, not validation."""
-    return [label for label in labels if label.endswith("_val") and f"{label.removesuffix('val')}avg" in labels]
+def _splits(labels: Sequence[str]) -> dict[str, str]:
+    """Splits of labels that would be misread without the labels beside them.
+
+    Beside ``loss_avg``, ``loss_val`` is the last batch, not validation. Beside ``train_runtime``, ``train_loss`` is
+    Hugging Face's mean over the whole run, and ``loss`` the training loss.
+    """
+    known = {label: "" for label in labels if label.endswith("_val") and f"{label.removesuffix('val')}avg" in labels}
+    if {"loss", "train_loss", "train_runtime"} <= set(labels):
+        known |= {"loss": "train", "train_loss": "run"}
+    return known
 
 
 def settings(records: Records) -> pl.DataFrame:

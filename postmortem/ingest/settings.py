@@ -32,6 +32,11 @@ _PAIR = (
     r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]*?)\s*(?::|=|\.{3,})\s*"
     r"(['\"]?[^\s'\"].*?)[\s,;]*$"
 )
+_SEVERAL = r"[:=]\s*[^\s:=][^:=]*[,;|\s]\s*[A-Za-z_][\w ./-]*\s*[:=]\s*\S"
+_MEMBER = re.compile(
+    r"(?P<key>[A-Za-z_][\w./ -]*?)\s*[:=]\s*(?P<value>'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\]]*\]|[^\s,;|=:(){}\[\]]+)"
+    r"(?:\s*[,;|]\s*|\s+(?=[A-Za-z_][\w.-]*=)|\s*$)"
+)
 _LONGEST_KEY, _LONGEST_VALUE = 50, 160  # in characters; longer ones are prose
 _NAMESPACE = re.compile(
     r"(?:Namespace|Config|Args|Arguments|argparse\.Namespace|TrainingArguments"
@@ -68,15 +73,17 @@ def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
 
 
 def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
-    """Lines that are one ``key: value`` (or ``key = value``) and nothing else."""
-    rows = (
-        lines.with_columns(pair=pl.col("body").str.extract_groups(_PAIR))
-        .select("line", key=pl.col("pair").struct.field("1").str.strip_chars(), value=pl.col("pair").struct.field("2"))
-        .drop_nulls()
-    )
+    """Lines that are ``key: value`` pairs (or ``key = value``) and nothing else."""
+    several = lines.filter(pl.col("body").str.contains(_SEVERAL))
+    told = {line: pairs for line, body in several.select("line", "body").iter_rows() if (pairs := _listed(body))}
+    listed = [(line, key, value) for line, pairs in told.items() for key, value in pairs]
+    single = lines.filter(~pl.col("line").is_in(list(told))).with_columns(pair=pl.col("body").str.extract_groups(_PAIR))
+    pair = pl.col("pair").struct
+    rows = single.select("line", key=pair.field("1").str.strip_chars(), value=pair.field("2")).drop_nulls()
+    rows = pl.concat([rows, pl.DataFrame(listed, schema=SETTINGS, orient="row")]).sort("line", maintain_order=True)
     canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
     short = (pl.col("key").str.len_chars() <= _LONGEST_KEY) & (pl.col("value").str.len_chars() <= _LONGEST_VALUE)
-    plain = short & ~pl.col("value").str.contains(r"[({]$|^[{(\[]|://") & (pl.col("key").str.count_matches(" ") <= 4)
+    plain = short & ~pl.col("value").str.contains(r"[({\[]$|^\{|://") & (pl.col("key").str.count_matches(" ") <= 4)
     rows = rows.filter(plain).with_columns(canonical=canonical)
     if first is None and rows["canonical"].sum() < FEW:
         return pl.DataFrame(schema=dict(SETTINGS))
@@ -88,6 +95,14 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CANONICAL = frozenset(schema.FACT_KEYS)
+
+
+def _listed(body: str) -> list[tuple[str, str]]:
+    """The pairs of a line that lists several (``batch_size: 50, lr: 0.001``); none when anything else stands there."""
+    text = body.strip(" \t-*#|>,;")
+    pairs = [(found["key"].strip(), found["value"].strip(" '\"")) for found in _MEMBER.finditer(text)]
+    whole = _MEMBER.sub("", text).strip(" ,;|") == ""
+    return pairs if len(pairs) > 1 and whole else []
 
 
 def _dumps(lines: pl.DataFrame) -> pl.DataFrame:

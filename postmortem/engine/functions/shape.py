@@ -79,15 +79,9 @@ def worst(_: RunView, x: Series) -> Value:
 
 @function("number", "ends", x="series", place="number")
 def at(_: RunView, x: Series, place: Scalar) -> Value:
-    """The value of x at or before the place of another number, such as the training loss at the best validation."""
-    before = _until(x, place)
-    if isinstance(before, Scalar):
-        return before
-    return (
-        before.finite.scalar(len(before.finite) - 1)
-        if len(before.finite)
-        else absent(f"{x.name} has no point there yet")
-    )
+    """The value of x at or before the place of another number, or its first value where it begins later."""
+    before = _reached(x, place)
+    return before if isinstance(before, Scalar) else before.scalar(len(before) - 1)
 
 
 @function("number", "ends", place="number")
@@ -117,14 +111,14 @@ def lower_is_better(_: RunView, x: Series) -> Value:
 @function("number", "ends", x="series", place="number")
 def improved_since(_: RunView, x: Series, place: Scalar) -> Value:
     """How much better x is at its end than at a place, by medians of a twentieth of its points; negative for worse."""
-    before = _until(x, place)
+    before = _reached(x, place)
     if isinstance(before, Scalar):
         return before
-    short = _needs_direction(x, 2) or _needs(before, 1)
+    short = _needs_direction(x, 2)
     if short:
         return short
     width = max(1, len(x.finite) // 20)
-    change = float(np.median(x.finite.value[-width:]) - np.median(before.finite.value[-width:]))
+    change = float(np.median(x.finite.value[-width:]) - np.median(before.value[-width:]))
     return _at_end(x, -change if x.direction == "min" else change)
 
 
@@ -177,6 +171,14 @@ def after(_: RunView, x: Series, place: Scalar) -> Value:
 def until(_: RunView, x: Series, place: Scalar) -> Value:
     """The points up to and with the place of another number."""
     return _until(x, place)
+
+
+def _reached(x: Series, place: Scalar) -> Series | Scalar:
+    """The finite points up to a place, or the first one where x begins later; never empty."""
+    if not len(x.finite):
+        return absent(f"{x.name} has no finite points")
+    before = _until(x.finite, place)
+    return before if isinstance(before, Scalar) or len(before) else x.finite.take(np.array([0]))
 
 
 def _until(x: Series, place: Scalar) -> Series | Scalar:
@@ -317,7 +319,7 @@ def _worsening(x: Series, what: str) -> Scalar:
 
 @function("number", "shape", x="series")
 def leap(_: RunView, x: Series) -> Value:
-    """Largest change for the worse from one point to the next, after the best one, as a share of the whole worsening."""
+    """How far the worsening since the best is one leap out of the best level: 1 for a single step, 0 for a climb."""
     short = _needs_direction(x, 4) or _needs(x, 4)
     if short:
         return short
@@ -326,7 +328,9 @@ def leap(_: RunView, x: Series) -> Value:
     lost = float(since[-1] - since[0])
     if lost <= 0:
         return absent(f"{x.name} is not worse than its best")
-    return _at_end(x, float(np.max(np.diff(since))) / lost)
+    steepest = int(np.argmax(np.diff(since)))
+    before, step = float(since[steepest] - since[0]), float(since[steepest + 1] - since[steepest])
+    return _at_end(x, max(0.0, min(step / lost, 1.0 - before / lost)))
 
 
 @function("number", "shape", x="series")

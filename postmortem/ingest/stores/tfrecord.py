@@ -1,81 +1,169 @@
-"""The framing of TensorFlow's record files: where records lie, and whether their bytes are the ones written.
+"""The framing of TensorFlow's record files: where records lie, and whether they hold what was written.
 
 A record is its length (u64), a checksum of those eight bytes, the payload, and a checksum of the payload, all
-little-endian. The checksum is CRC-32C, rotated and shifted by a constant ("masked"), see
-https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/lib/io/record_writer.h.
+little-endian. The checksum is CRC-32C, rotated and moved by a constant ("masked"):
+https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/lib/io/record_writer.h
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Places = NDArray[np.int64]
-Sums = NDArray[np.uint32]
+from postmortem.ingest.stores.stretches import PAD, Bytes, Flags, Places, crc32c, numbers, padded
 
-PAD = 32
-"""Zero bytes behind every buffer, so that whoever reads a number near its end stays inside."""
-
-MAX_RECORD = 64 << 20
-"""Longest payload that is read; a scalar takes about fifty bytes, and longer records are passed over."""
-
-MAX_FAULTS = 1000
-"""Broken places after which the rest of a file is not searched."""
-
-_SLICE = 32 << 20
-_HEAD, _FRAME = 12, 16
-_CHASE = 65536
-_PIECE = 64
-_POLYNOMIAL = 0x82F63B78
+_MAX_RECORD = 64 << 20  # longest payload that is read; a scalar takes about fifty bytes
+_MAX_BREAKS = 1000  # broken places after which the rest of a file is not searched
+_SLICE = 32 << 20  # bytes read at a time
+_BLOCK = 32768  # records handed over at a time: what is made of them stays in the processor's cache
+_WINDOW = 1 << 20  # bytes searched at a time for the next record
+_HEAD = 12  # bytes of a length and its checksum
+_FRAME = 16  # bytes of a record beside its payload
 _LENGTH = struct.Struct("<Q")
+_UNFINISHED = "is unfinished: the file ends inside it"
 
 
 class Records(NamedTuple):
-    """Consecutive records of one buffer.
+    """Whole records whose payload is the one that was written.
 
     Attributes:
-        data: The buffer, with ``PAD`` zero bytes behind it.
-        first: 1-based ordinal in the file of the first record.
+        data: The buffer they lie in.
+        ordinal: Which record of the file each is, from 1.
         start, end: Where each payload lies in ``data``.
-        intact: Whether each payload has the checksum it was written with.
     """
 
     data: Bytes
-    first: int
+    ordinal: Places
     start: Places
     end: Places
-    intact: NDArray[np.bool_]
 
 
-@dataclass
-class Faults:
-    """What was passed over: (ordinal of the record, what is wrong with it)."""
-
-    found: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, ordinal: int, text: str) -> None:
-        self.found.append((ordinal, text))
-
-    @property
-    def many(self) -> bool:
-        return len(self.found) >= MAX_FAULTS
-
-
-def is_record(head: bytes) -> bool:
+def begins_record(head: bytes) -> bool:
     """True when the bytes begin with a length and its checksum."""
-    if len(head) < _HEAD:
-        return False
-    return bool(_headers(_padded(head[:_HEAD]), np.zeros(1, np.int64))[0])
+    return len(head) >= _HEAD and bool(_valid_heads(padded(head[:_HEAD]), np.zeros(1, np.int64))[0])
 
 
-def masked_crc(data: Bytes, start: Places, end: Places) -> Sums:
-    """The masked CRC-32C of each stretch ``data[start:end]``; ``data`` is only read inside the stretches."""
-    crc = ~_crc_registers(data, start, end)
-    return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
+def masked_crc(data: Bytes, start: Places, end: Places) -> NDArray[np.uint32]:
+    """The masked CRC-32C of each stretch of a buffer."""
+    crc = crc32c(data, start, end)
+    masked: NDArray[np.uint32] = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+    return masked
+
+
+class RecordFile:
+    """A record file, read from its beginning in bounded memory; iterate over ``blocks`` once.
+
+    Attributes:
+        count: Records so far, those that were passed over among them.
+        faults: What is wrong, and the ordinals of the records it is wrong with.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._rest = np.empty(0, np.uint8)  # of the last slice: an unfinished record, or what may begin one
+        self._lost = False  # the place of the next record is unknown
+        self._breaks = 0
+        self.count = 0
+        self.faults: dict[str, list[int]] = {}
+
+    def blocks(self) -> Iterator[Records]:
+        """The sound records, in order; where a length is damaged, reading goes on at the next record that is found."""
+        while self._breaks < _MAX_BREAKS:
+            data, size, ended = self._load()
+            at = 0
+            while True:
+                at = self._find(data, at, size)
+                records, at, more = self._next(data, at, size)
+                if records.ordinal.size:
+                    yield records
+                if not more:
+                    break
+            self._rest = data[at:size].copy()
+            if ended:
+                if self._rest.size and not self._lost:
+                    self._fault(_UNFINISHED)
+                return
+        self._fault(f"comes after {_MAX_BREAKS} broken places; the rest of the file was not read")
+
+    def _load(self) -> tuple[Bytes, int, bool]:
+        """What is left of the last slice and a new one, the length of both, and whether the file has no more."""
+        kept = self._rest.size
+        data = np.empty(kept + _SLICE + PAD, np.uint8)
+        data[:kept] = self._rest
+        size = kept + self._stream.readinto(data.data[kept : kept + _SLICE])  # type: ignore[attr-defined]
+        data[size : size + PAD] = 0
+        return data[: size + PAD], size, size == kept
+
+    def _find(self, data: Bytes, at: int, size: int) -> int:
+        """``at``, or when lost the next place that begins a record, or the first that too little follows to say."""
+        words = numbers(data, "<u4")
+        while self._lost and at + _HEAD <= size:
+            last = min(at + _WINDOW, size - _HEAD + 1)
+            # Lengths of 4 GiB do not occur, and holes full of zeros hold no record.
+            likely = at + np.flatnonzero((words[at + 4 : last + 4] == 0) & (words[at + 8 : last + 8] != 0))
+            found = likely[_valid_heads(data, likely)]
+            self._lost = not found.size
+            at = int(found[0]) if found.size else last
+        return at
+
+    def _next(self, data: Bytes, at: int, size: int) -> tuple[Records, int, bool]:
+        """At most a block of records from ``at``, the place after them, and whether the buffer may hold more."""
+        heads = _chain(data, at, size) if not self._lost else np.empty(0, np.int64)
+        valid = _valid_heads(data, heads)
+        sound = heads.size if valid.all() else int(np.argmin(valid))
+        start = heads[:sound] + _HEAD
+        length = np.minimum(numbers(data, "<u8")[heads[:sound]], _MAX_RECORD + 1).astype(np.int64)
+        whole = int(np.count_nonzero(start + length + 4 <= size))  # all, or all but the last
+        records = self._checked(data, start[:whole], (start + length)[:whole])
+        at = int(start[whole - 1] + length[whole - 1] + 4) if whole else at
+        if whole < sound:
+            return records, self._pass_over(data, at, size) if length[-1] > _MAX_RECORD else at, False
+        if sound < heads.size:
+            self._fault("has a damaged length; what follows was searched for the next record")
+            self._lost = True
+            self._breaks += 1
+            return records, at + 1, self._breaks < _MAX_BREAKS
+        return records, at, heads.size == _BLOCK
+
+    def _checked(self, data: Bytes, start: Places, end: Places) -> Records:
+        """Counts records, and keeps those whose payload has its checksum."""
+        intact = masked_crc(data, start, end) == numbers(data, "<u4")[end]
+        ordinal = self.count + 1 + np.arange(start.size)
+        self.count += start.size
+        if not intact.all():
+            wrong = "does not have the checksum it was written with, and was passed over"
+            self.faults.setdefault(wrong, []).extend(ordinal[~intact].tolist())
+        return Records(data, ordinal[intact], start[intact], end[intact])
+
+    def _pass_over(self, data: Bytes, at: int, size: int) -> int:
+        """Skips the rest of a record too long to be held; gives the end of the buffer."""
+        (length,) = _LENGTH.unpack_from(data.data, at)
+        ahead = at + length + _FRAME - size
+        while ahead > 0 and (got := len(self._stream.read(min(ahead, _SLICE)))):
+            ahead -= got
+        self._fault(f"is longer than {_MAX_RECORD >> 20} MiB, and was passed over" if not ahead else _UNFINISHED)
+        return size
+
+    def _fault(self, text: str) -> None:
+        """Counts a record that is not read."""
+        self.count += 1
+        self.faults.setdefault(text, []).append(self.count)
+
+
+def _chain(data: Bytes, at: int, size: int) -> Places:
+    """Places of heads that follow one another, at most a block; the last may be broken or open an unfinished record."""
+    heads: list[int] = []
+    content = data.data
+    while at + _HEAD <= size and len(heads) < _BLOCK:
+        heads.append(at)
+        at += _LENGTH.unpack_from(content, at)[0] + _FRAME
+    return np.array(heads, np.int64)
+
+
+def _valid_heads(data: Bytes, at: Places) -> Flags:
+    """Whether a length and its checksum begin at each place."""
+    return np.asarray(masked_crc(data, at, at + 8) == numbers(data, "<u4")[at + 8])
