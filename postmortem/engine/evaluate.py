@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -74,13 +75,14 @@ class Scope:
         return absent(found, name) if isinstance(found, str) else found
 
 
-def _named(node: Node) -> list[str]:
+@lru_cache(maxsize=16384)
+def _named(node: Node) -> tuple[str, ...]:
     """Names whose points an expression is evaluated at, in the order they are written."""
     if isinstance(node, syntax.Name):
-        return [] if node.name in COORDINATES else [node.name]
+        return () if node.name in COORDINATES else (node.name,)
     if isinstance(node, syntax.Call) and FUNCTIONS[node.function].returns in ("number", "truth", "text"):
-        return []
-    return [name for child in node.children() for name in _named(child)]
+        return ()
+    return tuple(name for child in node.children() for name in _named(child))
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ class _Evaluation:
             else:
                 values.append(value)
         values += [Scalar(argument.default) for argument in found.arguments[len(values) :]]
-        return found.compute(self.scope.view, *values)
+        return self.scope.view.remember(
+            (found.name, *map(_key, values)), values, lambda: found.compute(self.scope.view, *values)
+        )
 
     def _apply(self, parts: list[Value], compute: Callable[[list[Array]], Array]) -> Value:
         """Applies an array function to numbers, or at the points of the first series among the parts."""
@@ -151,6 +155,13 @@ class _Evaluation:
         if np.isnan(result):
             return next((p for p in parts if isinstance(p, Scalar) and p.value is None), absent("it is not a number"))
         return Scalar(float(result), next((p.at for p in parts if isinstance(p, Scalar) and p.at), None))
+
+
+def _key(value: object) -> object:
+    """What tells arguments of a function apart: numbers and places by value, series by identity."""
+    if isinstance(value, Window):
+        return (id(value.series), value.size, value.unit, value.before)
+    return id(value) if isinstance(value, Series) else value
 
 
 def _array(part: Value, base: Series | None) -> Array:

@@ -15,9 +15,12 @@ MAX_LENGTH = 500
 MAX_DEPTH = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
-    """Any part of an expression; ``start`` and ``end`` are offsets into its text."""
+    """Any part of an expression; ``start`` and ``end`` are offsets into its text.
+
+    Nodes are compared and hashed by identity, so what is known of one can be kept.
+    """
 
     start: int
     end: int
@@ -38,42 +41,42 @@ class Node:
             yield from child.walk()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Number(Node):
     """A literal number."""
 
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Text(Node):
     """A literal text; only functions take one."""
 
     value: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Param(Node):
     """``$name``: a parameter of the rule."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Name(Node):
     """A metric, a coordinate, a bound series or a ``let`` name."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Minus(Node):
     """``-operand``."""
 
     operand: Node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arithmetic(Node):
     """``left op right`` with one of ``+ - * /``."""
 
@@ -82,7 +85,7 @@ class Arithmetic(Node):
     right: Node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compare(Node):
     """``left op right`` with one of ``< <= > >= == !=``."""
 
@@ -91,7 +94,7 @@ class Compare(Node):
     right: Node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Logic(Node):
     """Two or more parts joined by the same word, ``and`` or ``or``."""
 
@@ -99,14 +102,14 @@ class Logic(Node):
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Negation(Node):
     """``not operand``."""
 
     operand: Node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window(Node):
     """``series[50]``, ``series[50 before]``, ``series[200 steps]``, ``series[2 epochs]``, ``series[30 min]``."""
 
@@ -116,7 +119,7 @@ class Window(Node):
     before: bool  # the point itself is left out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call(Node):
     """``function(argument, ...)``."""
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from postmortem import names
-from postmortem.engine.values import Array, Point, Scalar, Series, absent
+from postmortem.engine.values import Point, Scalar, Series, absent
 from postmortem.model import Run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class RunView:
 
     run: Run
     directions: Mapping[str, names.Direction]
+    _memory: dict[object, tuple[object, Any]] = field(default_factory=dict, repr=False)
+
+    def remember(self, key: object, holding: object, compute: Callable[[], T]) -> T:
+        """What ``compute`` gives, computed once for a key; several rules ask the same of the same series.
+
+        Args:
+            holding: Objects whose identity is part of the key, kept alive with it.
+        """
+        if key not in self._memory:
+            self._memory[key] = (holding, compute())
+        found: T = self._memory[key][1]
+        return found
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
@@ -42,10 +57,13 @@ class RunView:
         frame = self.run.metrics
         if frame.height == 0:
             return ()
+        seconds = pl.col("time").dt.timestamp("us") / 1e6
         coded = frame.with_columns(
+            pl.col("value", "step", "epoch").cast(pl.Float64).fill_null(float("nan")),
+            pl.col("line").cast(pl.Int64),
             pl.Series("order", self._order),
             pl.col("source").cast(pl.Enum(self._sources)).to_physical().cast(pl.Int64).alias("origin"),
-            pl.col("time").dt.timestamp("us").alias("clock"),
+            seconds.fill_null(float("nan")).alias("seconds"),
         )
         parts = coded.partition_by("split", "metric", "label", maintain_order=True)
         return tuple(self._series(part) for part in parts)
@@ -68,11 +86,11 @@ class RunView:
             metric=metric,
             label=label,
             sources=tuple(self._sources),
-            value=_floats(part["value"]),
-            step=_floats(part["step"]),
-            epoch=_floats(part["epoch"]),
-            seconds=_floats(part["clock"]) / 1e6,
-            line=part["line"].cast(pl.Int64).to_numpy(),
+            value=part["value"].to_numpy(),
+            step=part["step"].to_numpy(),
+            epoch=part["epoch"].to_numpy(),
+            seconds=part["seconds"].to_numpy(),
+            line=part["line"].to_numpy(),
             source=part["origin"].to_numpy(),
             order=part["order"].to_numpy(),
             role=self._role(name, metric),
@@ -138,16 +156,17 @@ class RunView:
 
         What the command line states is put last by ingest, and so overrules the log.
         """
-        rows = self.run.facts.filter(pl.col("key") == key)
-        if rows.height == 0:
-            return absent(f"{key} is not stated in the log", f"{key} (or pass --set {key}=...)")
-        row = rows.row(rows.height - 1, named=True)
-        value = row["number"] if row["number"] is not None else row["value"]
-        return Scalar(value, Point(source=row["source"], line=row["line"]))
+        found = self._facts.get(key)
+        return found or absent(f"{key} is not stated in the log", f"{key} (or pass --set {key}=...)")
 
-
-def _floats(column: pl.Series) -> Array:
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    @cached_property
+    def _facts(self) -> dict[str, Scalar]:
+        return {
+            row["key"]: Scalar(
+                row["value"] if row["number"] is None else row["number"], Point(source=row["source"], line=row["line"])
+            )
+            for row in self.run.facts.iter_rows(named=True)
+        }
 
 
 def _without_superseded(series: Series, attempts: NDArray[np.uint16]) -> Series:

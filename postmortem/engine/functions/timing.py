@@ -16,6 +16,10 @@ _NO_CLOCK = absent("fewer than three records with a time are logged", "a timesta
 
 
 def _clock(view: RunView) -> tuple[Timeline, stats.Segments] | None:
+    return view.remember("clock", None, lambda: _timed(view))
+
+
+def _timed(view: RunView) -> tuple[Timeline, stats.Segments] | None:
     per_epoch = steps_per_epoch(view)
     found = timeline(view, float(per_epoch.value) if per_epoch.value is not None else None)
     if found is None:

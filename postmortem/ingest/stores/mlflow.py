@@ -67,7 +67,7 @@ def read(path: Path, shown: str) -> list[Recorded]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Name and path of the files below a folder, sorted; names have "/" where folders lie between. No link is followed."""
+    """Name and path of the files below a folder, sorted; "/" stands for folders between. No link is followed."""
     below = (Path(root) / name for root, _, names in sorted(os.walk(folder)) for name in sorted(names))
     files = ((file.relative_to(folder).as_posix(), file) for file in below if not file.is_symlink() and file.is_file())
     return islice(files, MAX_FILES)

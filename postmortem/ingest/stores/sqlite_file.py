@@ -65,6 +65,8 @@ def _guarded(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA query_only = ON")
+    # Nothing can be written; without this SQLite refuses all of a database that was cut short.
+    connection.execute("PRAGMA writable_schema = ON")
     return connection
 
 

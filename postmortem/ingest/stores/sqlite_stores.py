@@ -90,7 +90,7 @@ def _mlflow(connection: sqlite3.Connection, shown: str, problems: list[Problem])
     problems += table.problems(shown)
     settings = _mlflow_params(connection, shown, problems)
     known = _mlflow_runs(connection, shown, problems)
-    for run, (line, name, status, ended) in {**{run: (1, None, None, None) for run in found}, **known}.items():
+    for run, (line, name, status, ended) in {**dict.fromkeys(found, (1, None, None, None)), **known}.items():
         reading = Reading(
             shown,
             "mlflow",

@@ -27,11 +27,11 @@ def one_number(data: Bytes, start: Places, end: Places) -> tuple[NDArray[np.floa
 
     A number lies in ``tensor_content`` as in memory, or in the repeated field of its type, packed or not.
     """
-    fields, broken = read_fields(data, start, end)
-    dtype = np.zeros(start.size, np.int64)
-    given = fields.of(_DTYPE, VARINT)
-    dtype[given.owner] = given.value
     number, found = np.zeros(start.size), np.zeros(start.size, np.bool_)
+    if not start.size:
+        return number, found
+    fields, broken = read_fields(data, start, end)
+    dtype = fields.of(_DTYPE, VARINT).last(start.size).value
     for rows, values in (*_contents(data, fields, dtype), *_floats(data, fields), *_integers(data, fields, dtype)):
         number[rows] = values
         found[rows] = True

@@ -158,6 +158,8 @@ class _Scalars:
     def _metadata(self, data: Bytes, fields: Fields, tags: Fields, ordinal: Places) -> None:
         """Notes which tags belong to other plugins than scalars, and what the hparams plugin says."""
         metadata = fields.of(9, BYTES)
+        if not metadata.owner.size:
+            return
         plugins = read_fields(data, metadata.at, metadata.end)[0].of(1, BYTES)
         parts, _ = read_fields(data, plugins.at, plugins.end)
         value = metadata.owner[plugins.owner]  # by plugin
@@ -183,14 +185,21 @@ class _Scalars:
         """A frame of POINTS, in file order."""
         if not self._parts:
             return pl.DataFrame(schema=POINTS)
-        line, step, time, tag, value, tensor = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        table = pl.DataFrame({"line": line, "step": step, "time": time, "tag": tag, "value": value})
+        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         if self._foreign:
-            table = table.filter(~(tensor & np.isin(tag, list(self._foreign))))
-        label = pl.Series("label", self._tags.names, pl.String).gather(table["tag"])
-        columns = {**table.to_dict(), "label": label, "time": table["time"].dt.replace_time_zone("UTC")}
-        absent = {"epoch": None, "split": None}
-        return pl.DataFrame({**columns, **absent}).select(POINTS.names()).cast(POINTS)
+            kept = ~(columns[-1] & np.isin(columns[3], list(self._foreign)))
+            columns = [column[kept] for column in columns]
+        line, step, time, tag, value, _ = columns
+        absent = pl.Series([None], dtype=pl.Null).new_from_index(0, line.size)
+        return pl.DataFrame([
+            pl.Series("line", line.astype(np.uint32)),
+            pl.Series("step", step),
+            absent.cast(pl.Float64).alias("epoch"),
+            absent.cast(pl.String).alias("split"),
+            pl.Series("label", self._tags.names, pl.String)[tag],
+            pl.Series("value", value),
+            pl.Series("time", time).cast(POINTS["time"]),
+        ])  # fmt: skip
 
     def settings(self) -> pl.DataFrame:
         """A frame of SETTINGS, in file order."""

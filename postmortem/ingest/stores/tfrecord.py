@@ -20,6 +20,9 @@ _MAX_RECORD = 64 << 20  # longest payload that is read; a scalar takes about fif
 _MAX_BREAKS = 1000  # broken places after which the rest of a file is not searched
 _SLICE = 32 << 20  # bytes read at a time
 _BLOCK = 32768  # records handed over at a time: what is made of them stays in the processor's cache
+_STEPS = 512  # records found one by one before the next are foretold
+_GUESSES = 4096  # records foretold at a time
+_PERIODS = 64  # repetitions tried
 _WINDOW = 1 << 20  # bytes searched at a time for the next record
 _HEAD = 12  # bytes of a length and its checksum
 _FRAME = 16  # bytes of a record beside its payload
@@ -50,8 +53,7 @@ def begins_record(head: bytes) -> bool:
 def masked_crc(data: Bytes, start: Places, end: Places) -> NDArray[np.uint32]:
     """The masked CRC-32C of each stretch of a buffer."""
     crc = crc32c(data, start, end)
-    masked: NDArray[np.uint32] = ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
-    return masked
+    return np.asarray(((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8), np.uint32)
 
 
 class RecordFile:
@@ -127,7 +129,7 @@ class RecordFile:
             self._lost = True
             self._breaks += 1
             return records, at + 1, self._breaks < _MAX_BREAKS
-        return records, at, heads.size == _BLOCK
+        return records, at, heads.size >= _BLOCK
 
     def _checked(self, data: Bytes, start: Places, end: Places) -> Records:
         """Counts records, and keeps those whose payload has its checksum."""
@@ -141,8 +143,7 @@ class RecordFile:
 
     def _pass_over(self, data: Bytes, at: int, size: int) -> int:
         """Skips the rest of a record too long to be held; gives the end of the buffer."""
-        (length,) = _LENGTH.unpack_from(data.data, at)
-        ahead = at + length + _FRAME - size
+        ahead = _after(data, at) - size
         while ahead > 0 and (got := len(self._stream.read(min(ahead, _SLICE)))):
             ahead -= got
         self._fault(f"is longer than {_MAX_RECORD >> 20} MiB, and was passed over" if not ahead else _UNFINISHED)
@@ -155,13 +156,55 @@ class RecordFile:
 
 
 def _chain(data: Bytes, at: int, size: int) -> Places:
-    """Places of heads that follow one another, at most a block; the last may be broken or open an unfinished record."""
+    """Places of heads that follow one another, about a block; the last may be broken or open an unfinished record."""
+    heads = _walked(data, at, size)
+    while 0 < heads.size < _BLOCK:
+        more = _foretold(data, heads, size)
+        if not more.size:
+            more = _walked(data, _after(data, int(heads[-1])), size)
+        if not more.size:
+            break
+        heads = np.concatenate([heads, more])
+    return heads
+
+
+def _after(data: Bytes, head: int) -> int:
+    """The place behind a record."""
+    return int(head + _LENGTH.unpack_from(data.data, head)[0] + _FRAME)
+
+
+def _walked(data: Bytes, at: int, size: int) -> Places:
+    """A few hundred heads, one by one."""
     heads: list[int] = []
-    content = data.data
-    while at + _HEAD <= size and len(heads) < _BLOCK:
+    content, length, last = data.data, _LENGTH.unpack_from, size - _HEAD
+    for _ in range(_STEPS):
+        if at > last:
+            break
         heads.append(at)
-        at += _LENGTH.unpack_from(content, at)[0] + _FRAME
+        at += length(content, at)[0] + _FRAME
     return np.array(heads, np.int64)
+
+
+def _foretold(data: Bytes, heads: Places, size: int) -> Places:
+    """The heads that follow if the lengths go on repeating as they did, up to where they do not.
+
+    A program logs the same tags in the same order, so the lengths of its records repeat.
+    """
+    steps = np.diff(heads[-_STEPS:])
+    period = _period(steps)
+    if not period:
+        return heads[:0]
+    guess = np.cumsum(steps[-period:].take(np.arange(_GUESSES), mode="wrap")) + heads[-1]
+    path = np.concatenate([heads[-1:], guess[guess + _HEAD <= size]])
+    right = numbers(data, "<u8")[path[:-1]] == (np.diff(path) - _FRAME).astype(np.uint64)
+    return path[1:] if right.all() else path[1 : 1 + int(np.argmin(right))]
+
+
+def _period(steps: Places) -> int:
+    """After how many steps the last ones came before, or 0."""
+    seen = steps.size - 1 - np.flatnonzero(steps[:-1] == steps[-1])[: -_PERIODS - 1 : -1] if steps.size else steps
+    repeats = (p for p in seen.tolist() if 2 * p <= steps.size and np.array_equal(steps[-p:], steps[-2 * p : -p]))
+    return next(repeats, 0)
 
 
 def _valid_heads(data: Bytes, at: Places) -> Flags:

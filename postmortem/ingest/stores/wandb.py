@@ -156,8 +156,8 @@ class _Told:
             self.history.add(line, label, value)
             self._empty = self._empty and label.startswith("_")
 
-    def _take_summary(self, line: int, message: bytes) -> None:
-        if len(self._summary) < _MAX_SUMMARY:
+    def _take_summary(self, _: int, message: bytes) -> None:
+        if self._empty and len(self._summary) < _MAX_SUMMARY:
             self._summary.update(_numbers(_items(message)))
 
     def _take_config(self, line: int, message: bytes) -> None:

@@ -36,7 +36,7 @@ class Fields(NamedTuple):
 
     def of(self, number: int, wire: int) -> Fields:
         """The fields with this number and wire type."""
-        rows = np.flatnonzero(self.key == (number << 3 | wire))
+        (rows,) = (self.key == (number << 3 | wire)).nonzero()
         return Fields(self.owner[rows], self.key[rows], self.at[rows], self.value[rows])
 
     def last(self, count: int) -> Fields:
@@ -82,7 +82,7 @@ def _values(data: Bytes, key: Places, at: Places) -> tuple[Places, Places, Place
     """The value of a field, the bytes from its place to the next field, and its place."""
     wire = key & 7
     value = _WIDTH[wire]
-    rows = np.flatnonzero((wire == BYTES) | (wire == VARINT))
+    (rows,) = ((wire == BYTES) | (wire == VARINT)).nonzero()
     value[rows], at[rows] = read_varints(data, at[rows])
     return value, np.where(wire == VARINT, 0, value), at
 
@@ -92,7 +92,7 @@ def read_varints(data: Bytes, at: Places) -> tuple[Places, Places]:
     byte = data[at]
     value = (byte & 127).astype(np.int64)
     after = at + 1
-    rows = np.flatnonzero(byte > 127)
+    (rows,) = (byte > 127).nonzero()
     for shift in range(7, 70, 7):
         if not rows.size:
             break

@@ -1,0 +1,798 @@
+"""Stores of experiment trackers: what they hold is read in full, and what is broken in them loses nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from postmortem.ingest.reading import NOTES, POINTS, SETTINGS
+from postmortem.ingest.stores import STORES, aim, clearml, mlflow, sacred, sqlite_stores, wandb
+from postmortem.ingest.stores.recorded import Recorded, moment
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+SAMPLES = {"wandb-run": wandb, "mlflow-filestore": mlflow, "sacred-filestorage": sacred, "aim-repo": aim}
+
+# --- a W&B record file, written ---------------------------------------------------------------------------------------
+
+
+def varint(value: int) -> bytes:
+    """An unsigned protobuf varint (negative numbers as 64-bit two's complement)."""
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def message(*fields: tuple[int, int | bytes | str]) -> bytes:
+    """A protobuf message of varints and length-delimited fields."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        else:
+            raw = value.encode() if isinstance(value, str) else value
+            out += varint(number << 3 | 2) + varint(len(raw)) + raw
+    return out
+
+
+def item(name: str | tuple[str, ...], value: object) -> tuple[int, bytes]:
+    """One item of a history, summary or configuration; a tuple is written as a nested key."""
+    keys = [(1, name)] if isinstance(name, str) else [(2, part) for part in name]
+    return 1, message(*keys, (16, json.dumps(value)))
+
+
+def history(**values: object) -> bytes:
+    """A record of one history row."""
+    return message((2, message(*(item(name, value) for name, value in values.items()))))
+
+
+def exit_record(code: int) -> bytes:
+    """A record of the process' exit; a code of 0 is left out, as protobuf does."""
+    return message((18, message((1, code)) if code else b""))
+
+
+def framed(records: list[bytes]) -> bytes:
+    """Records in blocks of 32 KiB with W&B's head."""
+    out = bytearray(b":W&B\xe1\xbe\x00")
+    for record in records:
+        rest, first = record, True
+        while first or rest:
+            room = 32768 - len(out) % 32768
+            if room <= 7:
+                out += bytes(room) if room < 7 else frame(2 if first else 3, b"")
+                first = first and room < 7
+                continue
+            part, rest = rest[: room - 7], rest[room - 7 :]
+            out += frame({(True, False): 1, (True, True): 2, (False, True): 3}.get((first, bool(rest)), 4), part)
+            first = False
+    return bytes(out)
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    """One fragment with its checksum."""
+    return struct.pack("<IHB", zlib.crc32(data, zlib.crc32(bytes([kind]))), len(data), kind) + data
+
+
+def wandb_run(folder: Path, records: list[bytes], name: str = "run-20260101_000000-abc") -> Path:
+    """A run's folder with a record file."""
+    run = folder / name
+    run.mkdir(parents=True)
+    (run / "run-abc.wandb").write_bytes(framed(records))
+    return run
+
+
+def only(store: ModuleType, path: Path) -> Recorded:
+    """The one run a store finds at a path that it claims."""
+    assert store.claims(path)
+    runs = store.read(path, "shown")
+    assert len(runs) == 1
+    return check(runs[0])
+
+
+def check(run: Recorded) -> Recorded:
+    """The run, whose readings keep the contract of ``Reading``."""
+    for reading in run.readings:
+        assert reading.points.schema == POINTS
+        assert reading.notes.schema == NOTES
+        assert reading.settings.schema == SETTINGS
+        assert 0 <= reading.understood <= reading.lines
+        assert reading.source.startswith("shown")
+    return run
+
+
+def points(run: Recorded) -> pl.DataFrame:
+    """The points of all readings."""
+    return pl.concat([reading.points for reading in run.readings])
+
+
+def series(run: Recorded, label: str) -> list[float]:
+    """The values of one label."""
+    return points(run).filter(pl.col("label") == label)["value"].to_list()
+
+
+def notes(run: Recorded) -> list[tuple[str, str]]:
+    """Kind and text of the events of all readings."""
+    return [row for reading in run.readings for row in reading.notes.select("kind", "text").iter_rows()]
+
+
+def told(run: Recorded) -> dict[str, str]:
+    """The settings of all readings."""
+    return {key: value for each in run.readings for key, value in each.settings.select("key", "value").iter_rows()}
+
+
+def problems(run: Recorded) -> str:
+    """The problems of all readings, in one text."""
+    return "\n".join(problem.render() for reading in run.readings for problem in reading.problems)
+
+
+def same(got: list[float], want: list[float]) -> bool:
+    """Whether two series are equal, NaN being equal to itself."""
+    return len(got) == len(want) and all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(got, want, strict=True)
+    )
+
+
+# --- Weights & Biases -------------------------------------------------------------------------------------------------
+
+
+def test_wandb_values_keep_nan_and_infinity_and_leave_media_out(tmp_path: Path) -> None:
+    """NaN comes bare or as a text; nested keys join with dots; texts, switches, lists and media are no metrics."""
+    row = message(
+        item("bare", float("nan")),
+        item("text", "NaN"),
+        item(("up",), "Infinity"),
+        item("down", float("-inf")),
+        item(("nest", "b"), 3),
+        item("dict", {"a": {"c": 4}}),
+        item("word", "hi"),
+        item("flag", True),
+        item(("hist", "_type"), "histogram"),
+        item(("hist", "width"), 640),
+        item("image", {"_type": "image-file", "width": 640}),
+        item("_step", 7),
+        item("_timestamp", 1700000000.5),
+        item("_runtime", 12.0),
+    )
+    run = only(wandb, wandb_run(tmp_path, [message((21, b"")), message((2, row))]))
+    rows = points(run)
+    assert set(rows["label"]) == {"bare", "text", "up", "down", "nest.b", "dict.a.c"}
+    assert same(rows["value"].to_list(), [math.nan, math.nan, math.inf, -math.inf, 3, 4])
+    assert set(rows["step"]) == {7}
+    assert set(rows["line"]) == {2}
+    assert rows["time"].dt.timestamp("ms").unique().to_list() == [1700000000500]
+    assert {reading.source for reading in run.readings} == {"shown/run-abc.wandb"}
+
+
+def test_wandb_typed_values_are_read(tmp_path: Path) -> None:
+    """Later files may hold numbers as such: a zigzag integer, a double, a JSON text."""
+    integer = message((1, "int"), (5, 9))  # -5 in zigzag
+    number = message((1, "double")) + varint(6 << 3 | 1) + struct.pack("<d", 2.5)
+    row = message((1, integer), (1, number), (1, message((1, "json"), (8, '{"a": 1}'))))
+    run = only(wandb, wandb_run(tmp_path, [message((2, row))]))
+    assert dict(points(run).select("label", "value").iter_rows()) == {"int": -5, "double": 2.5, "json.a": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    [
+        ([{"_step": 0, "x": 1}, {"_step": 5, "x": 2}], [0, 5]),
+        ([{"_step": 0, "x": 1, "train/global_step": 10}, {"_step": 1, "x": 2, "train/global_step": 20}], [10, 20]),
+        ([{"_step": 0, "x": 1, "trainer/global_step": 10}, {"_step": 1, "x": 2}], [10, 10]),
+        ([{"_step": 0, "x": 1, "global_step": 9}, {"_step": 1, "x": 2}, {"_step": 2, "x": 3}], [0, 1, 2]),
+        ([{"x": 1}, {"x": 2}], [None, None]),
+        ([{"_step": 1e30, "x": 1}, {"_step": 1.5, "x": 2}], [None, None]),
+    ],
+)
+def test_wandb_step_is_the_global_step_where_most_records_have_it(
+    tmp_path: Path, rows: list[dict[str, Any]], steps: list[int | None]
+) -> None:
+    """``_step`` counts calls of log; a ``global_step`` in half of the records or more is the step of training."""
+    run = only(wandb, wandb_run(tmp_path, [history(**row) for row in rows]))
+    assert points(run).filter(pl.col("label") == "x")["step"].to_list() == steps
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "kind", "says"),
+    [
+        ("", 0, "finished", "exit code 0"),
+        ("", 1, "killed", "exit code 1"),
+        ("", -9, "killed", "exit code -9"),
+        ("Traceback (most recent call last):\n  File x\nValueError: bad\n", 1, "traceback", "ValueError: bad"),
+        ("Traceback (most recent call last):\nKeyboardInterrupt\n", 255, "killed", "KeyboardInterrupt"),
+        ("Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory\n", 1, "oom", "out of memory"),
+    ],
+)
+def test_wandb_exit_says_how_the_run_ended(tmp_path: Path, output: str, code: int, kind: str, says: str) -> None:
+    """The exit code tells whether it failed, the captured output in what words."""
+    captured = [message((13, message((3, output))))] if output else []
+    run = only(wandb, wandb_run(tmp_path, [history(x=1), *captured, exit_record(code)]))
+    assert [each for each, _ in notes(run)] == [kind]
+    assert says in notes(run)[0][1]
+    assert not problems(run)
+
+
+def test_wandb_without_an_exit_claims_no_end(tmp_path: Path) -> None:
+    """A run whose process was killed, or still runs, has no record of its exit, and no event is made up."""
+    assert notes(only(wandb, wandb_run(tmp_path, [history(x=1)]))) == []
+
+
+def test_wandb_summary_stands_in_only_for_an_empty_history(tmp_path: Path) -> None:
+    """A summary repeats the last values; it counts where nothing else was logged, without the tracker's own entries."""
+    summary = message((3, message(item("acc", 0.5), item(("_wandb", "runtime"), 13))))
+    alone = only(wandb, wandb_run(tmp_path, [summary], "run-1"))
+    beside = only(wandb, wandb_run(tmp_path, [history(acc=0.25), summary], "run-2"))
+    assert (series(alone, "acc"), points(alone).height) == ([0.5], 1)
+    assert series(beside, "acc") == [0.25]
+
+
+def test_wandb_name_and_settings_come_from_the_run_record(tmp_path: Path) -> None:
+    """Later configuration replaces earlier; nested keys join with dots; W&B's own are left out."""
+    config = message(item("lr", 0.1), item("opt", {"name": "adam"}), item("_wandb", {"m": 1}))
+    later = message((5, message(item("lr", 0.2))))
+    run = only(wandb, wandb_run(tmp_path, [message((17, message((8, "calm-river-3"), (4, config)))), later]))
+    assert run.name == "calm-river-3"
+    assert told(run) == {"opt.name": "adam", "lr": "0.2"}
+
+
+def test_wandb_config_file_is_preferred_and_output_log_left_to_others(tmp_path: Path) -> None:
+    """``config.yaml`` has lines a person can open; ``output.log`` is a text log that text readers read."""
+    folder = wandb_run(tmp_path, [message((17, message((4, message(item("lr", 0.1))))))])
+    (folder / "files").mkdir()
+    (folder / "files" / "config.yaml").write_text(
+        "wandb_version: 1\n_wandb:\n  value: {a: 1}\nlr:\n  desc: null\n  value: 0.3\n"
+    )
+    (folder / "files" / "output.log").write_text("loss 1\n")
+    run = only(wandb, folder)
+    assert told(run) == {"lr": "0.3"}
+    assert {
+        reading.source: reading.settings["line"].to_list() for reading in run.readings if reading.settings.height
+    } == {"shown/files/config.yaml": [6]}
+    assert {path.name for path in run.owned} == {"run-abc.wandb", "config.yaml"}
+
+
+@pytest.mark.parametrize("data", [b"", bytes(4096), b"hello, this is no record file", b":W&B"])
+def test_wandb_file_that_is_none_is_a_problem(tmp_path: Path, data: bytes) -> None:
+    """A process killed at its start leaves an empty file; anything else under the name is named as what it is not."""
+    path = tmp_path / "run-x.wandb"
+    path.write_bytes(data)
+    run = only(wandb, path)
+    assert points(run).is_empty()
+    assert ("empty" if not data.strip(b"\0") else "not a W&B record file") in problems(run)
+
+
+MANY = [history(_step=at, loss=1 / (at + 1), pad="x" * 900) for at in range(200)]  # some six blocks
+WHOLE = framed(MANY)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(7, len(WHOLE) - 1))
+def test_wandb_cut_anywhere_keeps_every_whole_record(tmp_path: Path, cut: int) -> None:
+    """A killed process leaves an unfinished last record; all before it are read, and the cut is said."""
+    path = tmp_path / "run-x.wandb"
+    path.write_bytes(WHOLE[:cut])
+    run = only(wandb, path)
+    got = series(run, "loss")
+    assert got == [1 / (at + 1) for at in range(len(got))]
+    assert len(got) >= (cut - 7) * 200 // len(WHOLE) - 1
+    clean = framed(MANY[: len(got)])
+    assert bool(problems(run)) == bool(WHOLE[len(clean) : cut].strip(b"\0"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(7, len(WHOLE) - 1), flip=st.integers(1, 255))
+def test_wandb_damage_costs_no_more_than_its_block(tmp_path: Path, at: int, flip: int) -> None:
+    """A flipped byte is found by its checksum; the records of other blocks are read, and none with a wrong value."""
+    data = bytearray(WHOLE)
+    data[at] ^= flip
+    path = tmp_path / "run-x.wandb"
+    path.write_bytes(data)
+    run = only(wandb, path)
+    rows = points(run).filter(pl.col("label") == "loss")
+    assert rows["value"].to_list() == [1 / (step + 1) for step in rows["step"]]
+    assert rows.height >= 200 - 2 * (32768 // 900)
+    assert rows.height == 200 or problems(run)
+
+
+def test_wandb_record_longer_than_blocks_is_put_together(tmp_path: Path) -> None:
+    """A record may span many blocks, and start in the last bytes of one."""
+    records = [history(pad="x" * size, loss=size) for size in (100_000, 32_600, 5, 32_768, 70_000)]
+    assert series(only(wandb, wandb_run(tmp_path, records)), "loss") == [100_000, 32_600, 5, 32_768, 70_000]
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 100_000, "1" * 10_000, "1e999", "{" * 50, '{"a":' * 5000 + "1" + "}" * 5000, ""]
+)
+def test_wandb_hostile_values_hurt_nothing_else(tmp_path: Path, value: str) -> None:
+    """Deep nesting, gigantic numbers and broken JSON are passed over; the values beside them stay."""
+    bad = message((1, message((1, "bad"), (16, value))), item("good", 2))
+    assert series(only(wandb, wandb_run(tmp_path, [message((2, bad))])), "good") == [2]
+
+
+# --- MLflow, file store -----------------------------------------------------------------------------------------------
+
+
+def mlflow_run(folder: Path, metrics: dict[str, str], status: str = "3") -> Path:
+    """The folder of a run in a file store."""
+    run = folder / "mlruns" / "1" / "f00"
+    for name, text in metrics.items():
+        (run / "metrics" / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / "metrics" / name).write_text(text)
+    (run / "params").mkdir(parents=True)
+    (run / "params" / "lr").write_text("0.1")
+    (run / "params" / "notes").write_text("x" * 5000)
+    (run / "meta.yaml").write_text(f"end_time: 1700000009000\nrun_id: f00\nrun_name: calm-owl-1\nstatus: {status}\n")
+    return run
+
+
+def test_mlflow_lines_are_read_in_all_their_forms(tmp_path: Path) -> None:
+    """Two columns in old files, three, and more with a data set; NaN and infinities; a broken line is unread."""
+    text = "1700000000000 1.5\n1700000001000 nan 1\n1700000002000 -inf 2 data v1\nbroken\n1700000003000 0.5 -3\n"
+    folder = mlflow_run(tmp_path, {"train/loss": text, "acc": "1700000000000 0.9 0\n"})
+    run = only(mlflow, folder)
+    rows = points(run).filter(pl.col("label") == "train/loss")
+    assert same(rows["value"].to_list(), [1.5, math.nan, -math.inf, 0.5])
+    assert rows["step"].to_list() == [None, 1, 2, -3]
+    assert rows["line"].to_list() == [1, 2, 3, 5]
+    assert rows["time"].dt.timestamp("ms")[0] == 1700000000000
+    assert run.name == "calm-owl-1"
+    assert told(run) == {"lr": "0.1"}
+    unread = [reading.unread["line"].to_list() for reading in run.readings if reading.unread.height]
+    assert unread == [[4]]
+    assert {"shown/metrics/train/loss", "shown/metrics/acc"} <= {reading.source for reading in run.readings}
+    assert run.owned == {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("3", "finished"), ("FINISHED", "finished"), ("4", "traceback"), ("5", "killed"), ("1", None), ("RUNNING", None)],
+)
+def test_mlflow_status_says_how_the_run_ended(tmp_path: Path, status: str, kind: str | None) -> None:
+    """A run that is still marked as running has no end; it may have been killed, which the store cannot know."""
+    assert [each for each, _ in notes(only(mlflow, mlflow_run(tmp_path, {}, status)))] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"), [("1 0.5 0\n", [0]), ("1 0.5 0\n2 0.6 0\n", [None, None]), ("1 1 0\n2 1 1\n", [0, 1])]
+)
+def test_mlflow_step_zero_throughout_is_no_step(tmp_path: Path, text: str, steps: list[int | None]) -> None:
+    """MLflow writes 0 for a step it was not told; several values at step 0 have none."""
+    assert points(only(mlflow, mlflow_run(tmp_path, {"m": text})))["step"].to_list() == steps
+
+
+def test_mlflow_claims_runs_only_and_follows_no_link(tmp_path: Path) -> None:
+    """The ``meta.yaml`` of an experiment has no run in it; a link among the metrics is not read."""
+    folder = mlflow_run(tmp_path, {"m": "1 1 1\n"})
+    (folder.parent / "meta.yaml").write_text("experiment_id: '1'\nname: x\n")
+    secret = tmp_path / "secret"
+    secret.write_text("1 42 1\n")
+    (folder / "metrics" / "link").symlink_to(secret)
+    (folder / "metrics" / "folder").symlink_to(tmp_path)
+    assert not mlflow.claims(folder.parent)
+    assert set(points(only(mlflow, folder))["label"]) == {"m"}
+
+
+# --- databases --------------------------------------------------------------------------------------------------------
+
+
+def database(path: Path, script: str) -> Path:
+    """A database made by a script."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    return path
+
+
+MLFLOW = """
+CREATE TABLE runs (run_uuid VARCHAR(32) PRIMARY KEY, name VARCHAR(250), status VARCHAR(9), end_time BIGINT);
+CREATE TABLE params (key VARCHAR(250), value VARCHAR(250), run_uuid VARCHAR(32));
+CREATE TABLE metrics (key VARCHAR(250), value FLOAT, timestamp BIGINT, run_uuid TEXT, step BIGINT, is_nan BOOLEAN);
+INSERT INTO runs VALUES ('aaaaaaaaaa', 'twin', 'FAILED', 1700000009000), ('bbbbbbbbbb', 'twin', 'RUNNING', NULL);
+INSERT INTO params VALUES ('lr', '0.1', 'aaaaaaaaaa'), ('lr', '0.2', 'bbbbbbbbbb');
+INSERT INTO metrics VALUES
+  ('loss', 1.5, 1700000000000, 'aaaaaaaaaa', 1, 0), ('loss', 0, 1700000001000, 'aaaaaaaaaa', 2, 1),
+  ('loss', 1.7976931348623157e308, 1700000002000, 'aaaaaaaaaa', 3, 0), ('loss', 9, 1700000002000, 'bbbbbbbbbb', 1, 0),
+  ('loss', 'no number', 1700000003000, 'aaaaaaaaaa', 4, 0), (NULL, 3, 1700000003000, 'aaaaaaaaaa', 4, 0),
+  ('loss', 0.5, 'soon', 'aaaaaaaaaa', 'five', 0);
+"""
+TRACKIO = """
+CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT);
+CREATE TABLE configs (id INTEGER PRIMARY KEY, run_id TEXT, run_name TEXT, config TEXT, created_at TEXT);
+INSERT INTO configs VALUES (1, 'r1', 'first', '{"lr": 0.1, "_Username": null}', '');
+INSERT INTO metrics VALUES
+  (1, 'r1', '2026-01-01T00:00:00+00:00', 'first', 0, '{"loss": "NaN", "epoch": 0.5, "n": {"a": 1}}'),
+  (2, 'r1', '2026-01-01T00:00:01', 'first', 1, CAST('{"loss": 0.5, "epoch": 1.0}' AS BLOB)),
+  (3, 'r2', 'never', 'second', 0, '{"loss": "-Infinity"}'), (4, 'r1', '', 'first', 2, '{"loss": '),
+  (5, 'r1', '', 'first', 3, '[1]');
+"""
+
+
+def test_mlflow_database_gives_a_run_each(tmp_path: Path) -> None:
+    """NaN is a flag and infinity the largest float; values without a number or a name are left out."""
+    path = database(tmp_path / "mlflow.db", MLFLOW)
+    assert sqlite_stores.claims(path)
+    first, second = (check(run) for run in sqlite_stores.read(path, "shown"))
+    assert (first.name, second.name) == ("twin (aaaaaaaa)", "twin (bbbbbbbb)")
+    assert same(series(first, "loss"), [1.5, math.nan, math.inf, 0.5])
+    assert points(first)["step"].to_list() == [1, 2, 3, None]
+    assert points(first)["line"].to_list() == [1, 2, 3, 7]
+    assert points(first)["time"].null_count() == 1
+    assert (told(first), told(second)) == ({"lr": "0.1"}, {"lr": "0.2"})
+    assert notes(first) == [("traceback", "MLflow status FAILED")]
+    assert notes(second) == []
+    assert first.owned == {path}
+
+
+def test_trackio_database_gives_a_run_each(tmp_path: Path) -> None:
+    """Records are JSON as text or bytes; step, time and epoch place them; broken records lose only themselves."""
+    path = database(tmp_path / "project.db", TRACKIO)
+    first, second = (check(run) for run in sqlite_stores.read(path, "shown"))
+    assert (first.name, second.name) == ("first", "second")
+    assert same(series(first, "loss"), [math.nan, 0.5])
+    assert points(first).filter(pl.col("label") == "loss").select("step", "epoch").rows() == [(0, 0.5), (1, 1.0)]
+    assert set(points(first)["label"]) == {"loss", "n.a"}
+    assert points(second)["time"].to_list() == [None]
+    assert told(first) == {"lr": "0.1"}
+
+
+def test_early_trackio_schema_without_ids_and_steps_is_read(tmp_path: Path) -> None:
+    """The first version told runs apart by project and name, and had no step."""
+    script = """CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp DATETIME, run_name TEXT, metrics TEXT);
+    INSERT INTO metrics VALUES (1, '2026-01-01 00:00:00', 'a', '{"loss": 1}'), (2, NULL, 'b', '{"loss": 2}');"""
+    runs = sqlite_stores.read(database(tmp_path / "t.db", script), "shown")
+    assert [(run.name, series(check(run), "loss")) for run in runs] == [("a", [1]), ("b", [2])]
+
+
+def test_database_is_read_without_a_trace(tmp_path: Path) -> None:
+    """Nothing is written beside a database, and its bytes stay what they are."""
+    path = database(tmp_path / "mlflow.db", MLFLOW)
+    before = path.read_bytes()
+    sqlite_stores.read(path, "shown")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_database_in_use_is_read_with_what_was_committed(tmp_path: Path, mode: str) -> None:
+    """A writer that holds the lock neither blocks the reader nor hides rows that stand in the journal alone."""
+    path = database(tmp_path / "mlflow.db", MLFLOW)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute(f"PRAGMA journal_mode = {mode}")
+        writer.execute("INSERT INTO metrics VALUES ('late', 7, 1700000004000, 'aaaaaaaaaa', 9, 0)")
+        writer.execute("BEGIN EXCLUSIVE")
+        writer.execute("INSERT INTO metrics VALUES ('never', 8, 1700000004000, 'aaaaaaaaaa', 9, 0)")
+        names = sorted(tmp_path.iterdir())
+        run = sqlite_stores.read(path, "shown")[0]
+        assert (series(run, "late"), series(run, "never")) == ([7], [])
+        assert sorted(tmp_path.iterdir()) == names
+
+
+def many_rows(path: Path) -> Path:
+    """An MLflow database of many pages."""
+    count = "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g LIMIT 5000)"
+    return database(
+        path, f"{MLFLOW} INSERT INTO metrics {count} SELECT 'm', n, 1700000000000, 'aaaaaaaaaa', n, 0 FROM g;"
+    )
+
+
+def test_truncated_database_keeps_what_can_be_read(tmp_path: Path) -> None:
+    """Half a database gives the rows before the break, and a problem."""
+    path = many_rows(tmp_path / "mlflow.db")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    runs = [check(run) for run in sqlite_stores.read(path, "shown")]
+    assert len(series(runs[0], "m")) > 500
+    assert "only partly readable" in problems(runs[-1])
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE users (name TEXT)",
+        "CREATE TABLE metrics (name TEXT)",
+        "CREATE TABLE runs (a); CREATE VIEW metrics AS SELECT 1 AS key, 2 AS value, 3 AS timestamp, 4 AS run_uuid",
+    ],
+)
+def test_other_databases_are_not_claimed(tmp_path: Path, script: str) -> None:
+    """Only tables of a known tracker count; a view can hide a query without end."""
+    assert not sqlite_stores.claims(database(tmp_path / "x.db", script))
+
+
+# --- Sacred -----------------------------------------------------------------------------------------------------------
+
+
+def sacred_run(folder: Path, run: dict[str, Any], metrics: str = "{}") -> Path:
+    """The folder of a run as Sacred writes it: sorted keys, indented."""
+    path = folder / "7"
+    path.mkdir()
+    whole = {"experiment": {"name": "exp"}, "heartbeat": "2026-01-01T00:00:00", "status": "RUNNING", **run}
+    (path / "run.json").write_text(json.dumps(whole, indent=2, sort_keys=True))
+    (path / "config.json").write_text('{\n  "lr": 0.1,\n  "seed": 5\n}')
+    (path / "metrics.json").write_text(metrics)
+    (path / "cout.txt").write_text("loss 1\n")
+    return path
+
+
+def test_sacred_series_have_their_lines_steps_and_times(tmp_path: Path) -> None:
+    """NaN stands bare; NumPy's numbers are wrapped; a pickled object is counted, not opened."""
+    wrapped = {"dtype": "float64", "py/object": "numpy.float64", "value": 0.25}
+    pickled = {"py/object": "numpy.float64", "py/reduce": [{"py/type": "os.system"}, "x"]}
+    times = [f"2026-01-01T00:00:0{at}.500000" for at in range(4)]
+    told_series = {"loss": {"steps": [1, 2, 3, 4], "timestamps": times, "values": [math.nan, wrapped, pickled, 3]}}
+    text = json.dumps(told_series, indent=2)
+    run = only(sacred, sacred_run(tmp_path, {}, text))
+    rows = points(run)
+    assert same(rows["value"].to_list(), [math.nan, 0.25, 3])
+    assert rows["step"].to_list() == [1, 2, 4]
+    assert rows["time"].dt.timestamp("ms")[0] == 1767225600500
+    assert "NaN" in text.splitlines()[rows["line"][0] - 1]
+    assert "0.25" in text.splitlines()[rows["line"][1] - 1]
+    assert "1 values are no numbers" in problems(run)
+    assert (run.name, told(run)) == ("exp/7", {"lr": "0.1", "seed": "5"})
+    assert {path.name for path in run.owned} == {"run.json", "config.json", "metrics.json"}
+
+
+@pytest.mark.parametrize(
+    ("run", "want"),
+    [
+        ({"status": "COMPLETED"}, ("finished", "COMPLETED")),
+        ({"status": "INTERRUPTED"}, ("killed", "KeyboardInterrupt")),
+        ({"status": "TIMEOUT"}, ("killed", "TIMEOUT")),
+        ({"status": "FAILED"}, ("traceback", "FAILED")),
+        (
+            {"status": "FAILED", "fail_trace": ["Traceback (most recent call last):\n", "ValueError: x\n"]},
+            ("traceback", "ValueError: x"),
+        ),
+        (
+            {
+                "status": "FAILED",
+                "fail_trace": ["Traceback (most recent call last):\n", "RuntimeError: CUDA out of memory\n"],
+            },
+            ("oom", "memory"),
+        ),
+        ({"status": "RUNNING"}, None),
+        ({"status": ["FAILED"]}, None),
+    ],
+)
+def test_sacred_status_says_how_the_run_ended(
+    tmp_path: Path, run: dict[str, Any], want: tuple[str, str] | None
+) -> None:
+    """A failure is told in the words of its traceback, at their line; a run still marked as running has no end."""
+    found = notes(only(sacred, sacred_run(tmp_path, run)))
+    assert [kind for kind, _ in found] == ([want[0]] if want else [])
+    assert want is None or want[1] in found[0][1]
+
+
+def test_sacred_metrics_that_break_off_keep_what_was_complete(tmp_path: Path) -> None:
+    """The observer rewrites the file as a whole, so a kill cuts it."""
+    text = json.dumps(
+        {"loss": {"steps": [1, 2], "values": [5.0, 4.0]}, "acc": {"steps": [1], "values": [0.5]}}, indent=1
+    )
+    run = only(sacred, sacred_run(tmp_path, {}, text[: text.index('"acc"') + 20]))
+    assert series(run, "loss") == [5, 4]
+    assert "breaks off" in problems(run)
+
+
+def test_folder_of_json_files_that_are_not_sacred_is_not_claimed(tmp_path: Path) -> None:
+    """``metrics.json`` beside ``config.json`` is common; only Sacred's own shape is claimed."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "metrics.json").write_text('{"loss": [1, 2]}')
+    (tmp_path / "run.json").write_text('{"status": "done"}')
+    assert not sacred.claims(tmp_path)
+    (tmp_path / "metrics.json").write_text('{"loss": {"steps": [1], "values": [2]}}')
+    assert sacred.claims(tmp_path)
+
+
+# --- ClearML ----------------------------------------------------------------------------------------------------------
+
+
+def scalar(metric: str, variant: str, value: object, step: int) -> dict[str, object]:
+    """One event of a scalar."""
+    kind = {"type": "training_stats_scalar", "timestamp": 1700000000000 + step, "task": "offline-1"}
+    return {**kind, "metric": metric, "variant": variant, "value": value, "iter": step}
+
+
+SESSION = {
+    "task.json": json.dumps(
+        {"name": "my task", "hyperparams": {"Args": {"lr": {"value": "0.1"}, "none": {"value": None}}}}
+    ),
+    "metrics.jsonl": "\n".join(
+        [
+            json.dumps([scalar("loss", "train", 1.5, 0), scalar("loss", "val", 2, 0), {"type": "plot", "value": 3}]),
+            '[{"type": ',
+            json.dumps([scalar("acc", "acc", 0.5, 1), scalar("Summary", "final", 0.9, -(2**31)), "no event"]),
+        ]
+    ),
+    "log.jsonl": json.dumps([{"type": "log", "msg": "Traceback (most recent call last):\n  x\nValueError: bad\n"}])
+    + "\n",
+}
+
+
+@pytest.fixture(params=["folder", "zip"])
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An offline session, as a folder and as a zip."""
+    if request.param == "zip":
+        with zipfile.ZipFile(tmp_path / "offline-1.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in SESSION.items():
+                archive.writestr(name, text)
+        return tmp_path / "offline-1.zip"
+    for name, text in SESSION.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_clearml_session_is_read_from_folder_and_zip(session: Path) -> None:
+    """Labels are title and series, once where they are the same; a single value has no step; a broken line is named."""
+    run = only(clearml, session)
+    rows = points(run).select("line", "label", "value", "step").rows()
+    assert rows == [(1, "loss/train", 1.5, 0), (1, "loss/val", 2, 0), (3, "acc", 0.5, 1), (3, "final", 0.9, None)]
+    assert notes(run) == [("traceback", "ValueError: bad")]
+    assert (run.name, told(run)) == ("my task", {"lr": "0.1"})
+    assert "shown/metrics.jsonl:2" in problems(run)
+
+
+def test_clearml_bomb_is_refused(tmp_path: Path) -> None:
+    """A zip that unpacks out of all proportion is not unpacked."""
+    path = tmp_path / "offline-1.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("task.json", "{}")
+        archive.writestr("metrics.jsonl", bytes(64 << 20))
+    assert "unpacks to" in problems(only(clearml, path))
+
+
+def test_other_zips_and_folders_are_not_claimed(tmp_path: Path) -> None:
+    """A zip without a session, and a file that is no zip, are left to others."""
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 broken")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("data.csv", "a,b")
+    (tmp_path / "task.json").write_text("{}")
+    assert not any(clearml.claims(path) for path in (tmp_path, tmp_path / "a.zip", tmp_path / "b.zip"))
+
+
+# --- Aim --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("CREATE TABLE run (id); INSERT INTO run VALUES (1), (2)", "2 runs, whose series only Aim can read"),
+        ("CREATE TABLE run (id)", "without runs"),
+    ],
+)
+def test_aim_repository_says_how_to_export_it(tmp_path: Path, script: str, says: str) -> None:
+    """The series cannot be read without Aim, and the report says so instead of nothing."""
+    folder = tmp_path / ".aim"
+    (folder / "meta").mkdir(parents=True)
+    (folder / "meta" / "000005.log").write_bytes(b"x")
+    database(folder / "run_metadata.sqlite", script)
+    run = only(aim, folder)
+    assert says in problems(run)
+    assert ("export" in problems(run)) == ("without" not in says)
+    assert {path.name for path in run.owned} == {"run_metadata.sqlite", "000005.log"}
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_claimed_that_is_not_there(tmp_path: Path) -> None:
+    """Missing paths, empty folders, plain texts and links into nothing belong to no store."""
+    (tmp_path / "train.log").write_text("epoch 1 loss 0.5\n")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    paths = (tmp_path, tmp_path / "train.log", tmp_path / "gone", tmp_path / "missing")
+    assert not [(store.__name__, path.name) for store in STORES for path in paths if store.claims(path)]
+
+
+def test_folder_reached_through_a_link_is_claimed_like_the_folder(tmp_path: Path) -> None:
+    """W&B leaves a link ``latest-run`` beside its runs; whichever is met first has the same content."""
+    folder = wandb_run(tmp_path, [history(x=1)])
+    (tmp_path / "latest-run").symlink_to(folder)
+    assert series(only(wandb, tmp_path / "latest-run"), "x") == [1]
+
+
+def files_of_stores(folder: Path) -> Iterator[tuple[ModuleType, Path, Path]]:
+    """Every store with a path it reads and the file in it that is to be broken."""
+    run = wandb_run(folder, MANY[:3])
+    yield wandb, run, run / "run-abc.wandb"
+    run = mlflow_run(folder, {"m": "1 1 1\n2 2 2\n"})
+    yield mlflow, run, run / "metrics" / "m"
+    yield mlflow, run, run / "meta.yaml"
+    run = sacred_run(folder, {"status": "FAILED", "fail_trace": ["x"]}, '{"a": {"steps": [1], "values": [2]}}')
+    yield sacred, run, run / "metrics.json"
+    yield sacred, run, run / "run.json"
+    yield sqlite_stores, database(folder / "m.db", MLFLOW), folder / "m.db"
+    yield sqlite_stores, database(folder / "t.db", TRACKIO), folder / "t.db"
+    for name, text in SESSION.items():
+        (folder / name).write_text(text)
+    for name in SESSION:
+        yield clearml, folder, folder / name
+    with zipfile.ZipFile(folder / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in SESSION.items():
+            archive.writestr(name, text)
+    yield clearml, folder / "s.zip", folder / "s.zip"
+    (folder / ".aim").mkdir()
+    yield aim, folder / ".aim", database(folder / ".aim" / "run_metadata.sqlite", "CREATE TABLE run (id)")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_broken_stores_never_raise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Whatever is overwritten or cut in a store's file, reading gives runs that keep the contract."""
+    folder = tmp_path_factory.mktemp("store")
+    for store, path, file in files_of_stores(folder):
+        whole = file.read_bytes()
+        at = data.draw(st.integers(0, len(whole)))
+        noise = data.draw(
+            st.one_of(st.binary(max_size=8), st.sampled_from([b"NaN", b"1e999", b"[" * 3000, b'"', b"}"]))
+        )
+        file.write_bytes(whole[:at] + noise + (whole[at + len(noise) :] if data.draw(st.booleans()) else b""))
+        store.claims(path)
+        for run in store.read(path, "shown"):
+            check(run)
+        file.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        (1700000000.25, 1700000000250000),
+        ("2023-11-14T22:13:20", 1700000000000000),
+        ("2023-11-15T00:13:20+02:00", 1700000000000000),
+        (12.5, None),
+        (math.nan, None),
+        ("soon", None),
+        ("0001-01-01", None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_moment_knows_clocks_from_durations(text: object, want: int | None) -> None:
+    """Times without a zone are UTC; what lies outside this century is no clock."""
+    assert moment(text) == want
+
+
+def corpus_samples() -> list[dict[str, Any]]:
+    """The manifest's samples of stores."""
+    manifest = CORPUS / "manifest.jsonl"
+    if not manifest.is_file():
+        return []
+    samples = [json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip()]
+    return [sample for sample in samples if sample["format"] in SAMPLES]
+
+
+def claimed(store: ModuleType, path: Path) -> list[Path]:
+    """The folders at or below a path that a store claims."""
+    folders = [path, *sorted(each for each in path.rglob("*") if each.is_dir())]
+    return [folder for folder in folders if store.claims(folder)]
+
+
+@pytest.mark.parametrize("sample", corpus_samples() or [None], ids=lambda sample: sample["file"] if sample else "none")
+def test_published_stores_are_read_to_the_digit(sample: dict[str, Any] | None) -> None:
+    """Number of values, first and last value of every metric, and the best one's step, as published."""
+    if sample is None:
+        pytest.skip("the corpus is not present")
+    store, expected = SAMPLES[sample["format"]], sample["expected"]
+    runs = [run for path in claimed(store, CORPUS / sample["file"]) for run in store.read(path, "shown")]
+    rows = pl.concat([points(check(run)) for run in runs])
+    assert rows.height == expected["n_points"]
+    for label, count in expected["points"].items():
+        assert len(rows.filter(pl.col("label") == label)) == count
+    if store is not mlflow:  # whose first and last value depend on the order of runs
+        for which, at in (("first", 0), ("final", -1)):
+            for label, value in expected[which].items():
+                assert same([rows.filter(pl.col("label") == label)["value"][at]], [float(value)])
+    if best := expected["best"]:
+        of = rows.filter((pl.col("label") == best["metric"]) & (pl.col("value") == best["value"]))
+        assert best["at"]["step"] in of["step"]
