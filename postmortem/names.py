@@ -27,67 +27,93 @@ Role = Literal[
 Direction = Literal["min", "max"]
 
 _SPLIT_WORDS = {
-    "train": ("train", "training", "trn", "trainer"),
-    "val": ("val", "valid", "validation", "dev", "eval", "evaluation", "vali", "heldout", "holdout"),
-    "test": ("test", "testing", "tst"),
+    "train": "train training trn trainer",
+    "val": "val valid validation dev eval evaluation vali heldout holdout",
+    "test": "test testing tst",
 }
-_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
 
 # Canonical metric: the other spellings of the same thing, already lower case with "_" between words.
 _SYNONYMS = {
-    "loss": ("total_loss", "loss_total", "avg_loss", "loss_avg", "mean_loss", "loss_mean", "lm_loss", "cost", "main/loss",
-             "losses", "average_loss"),
-    "accuracy": ("acc", "categorical_accuracy", "sparse_categorical_accuracy", "binary_accuracy", "avg_acc",
-                 "mean_accuracy", "main/accuracy", "accuracy_score", "accuracies"),
-    "accuracy@1": ("acc@1", "acc1", "top1", "top_1", "top1_acc", "acc_top1", "accuracy_top_1", "accuracy_top1", "prec@1",
-                   "acc_top_1", "acc/top1", "accuracy/top1", "top_1_accuracy"),
-    "accuracy@5": ("acc@5", "acc5", "top5", "top_5", "top5_acc", "acc_top5", "accuracy_top_5", "accuracy_top5", "prec@5",
-                   "acc_top_5", "acc/top5", "accuracy/top5", "sparse_top_k_categorical_accuracy"),
-    "auroc": ("auc", "roc_auc", "auc_roc", "rocauc", "aucroc"),
-    "average_precision": ("ap", "auprc", "pr_auc", "aucpr", "auc_pr"),
-    "f1": ("f1_score", "f1score", "f_1", "fscore", "f_score"),
-    "perplexity": ("ppl", "pplx"),
-    "lr": ("learning_rate", "learningrate", "l.r.", "learn_rate", "l_r", "lrate"),
-    "grad_norm": ("gnorm", "gradient_norm", "gradnorm", "grad_l2", "global_grad_norm", "grad_norm_total", "norm_grad",
-                  "grad_norm_l2", "|g_param|"),
-    "n": ("n_samples", "num_samples"),
-    "neg": ("negatives", "n_neg", "num_neg", "n_negatives"),
-    "pos": ("positives", "n_pos", "num_pos", "n_positives"),
-    "logloss": ("log_loss",),
-    "nll": ("nll_loss",),
-    "cross_entropy": ("cross_entropy_loss", "ce_loss", "crossentropy", "xent_loss"),
-    "bce": ("bce_loss", "binary_crossentropy", "binary_cross_entropy"),
-    "mse": ("mse_loss", "l2", "l2_loss", "mean_squared_error",),
-    "mae": ("mae_loss", "l1", "l1_loss", "mean_absolute_error",),
-    "rmse": ("root_mean_squared_error",),
-    "reward": ("mean_reward", "reward_mean", "avg_reward", "average_reward", "ep_rew_mean", "episode_reward_mean",
-               "episodic_return", "episode_return_mean", "eprewmean", "mean_ep_ret", "avg_return", "averagereturn"),
+    "loss": ("total_loss loss_total avg_loss loss_avg mean_loss loss_mean lm_loss cost main/loss losses average_loss"),
+    "accuracy": (
+        "acc categorical_accuracy sparse_categorical_accuracy binary_accuracy avg_acc mean_accuracy main/accuracy "
+        "accuracy_score accuracies"
+    ),
+    "accuracy@1": (
+        "acc@1 acc1 top1 top_1 top1_acc acc_top1 accuracy_top_1 accuracy_top1 prec@1 acc_top_1 acc/top1 "
+        "accuracy/top1 top_1_accuracy"
+    ),
+    "accuracy@5": (
+        "acc@5 acc5 top5 top_5 top5_acc acc_top5 accuracy_top_5 accuracy_top5 prec@5 acc_top_5 acc/top5 "
+        "accuracy/top5 sparse_top_k_categorical_accuracy"
+    ),
+    "auroc": "auc roc_auc auc_roc rocauc aucroc",
+    "average_precision": "ap auprc pr_auc aucpr auc_pr",
+    "f1": "f1_score f1score f_1 fscore f_score",
+    "perplexity": "ppl pplx",
+    "lr": "learning_rate learningrate l.r. learn_rate l_r lrate",
+    "grad_norm": (
+        "gnorm gradient_norm gradnorm grad_l2 global_grad_norm grad_norm_total norm_grad grad_norm_l2 |g_param|"
+    ),
+    "n": "n_samples num_samples",
+    "neg": "negatives n_neg num_neg n_negatives",
+    "pos": "positives n_pos num_pos n_positives",
+    "logloss": "log_loss",
+    "nll": "nll_loss",
+    "cross_entropy": "cross_entropy_loss ce_loss crossentropy xent_loss",
+    "bce": "bce_loss binary_crossentropy binary_cross_entropy",
+    "mse": "mse_loss l2 l2_loss mean_squared_error",
+    "mae": "mae_loss l1 l1_loss mean_absolute_error",
+    "rmse": "root_mean_squared_error",
+    "reward": (
+        "mean_reward reward_mean avg_reward average_reward ep_rew_mean episode_reward_mean episodic_return "
+        "episode_return_mean eprewmean mean_ep_ret avg_return averagereturn"
+    ),
 }
-_CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in others}
+_CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in others.split()}
 
 # First match wins; matched against the canonical metric without its split.
 _ROLES: tuple[tuple[Role, str], ...] = (
     ("lr", r"^(lr|.*[/_]lr|lr[/_\-].*|lr\d+|x/lr\d+|pg\d+|.*learning_rate.*)$"),
     ("grad_norm", r"grad.*norm|norm.*grad|^g_?norm$|grad_?l2|^gradients?/"),
-    ("count", r"^(n|num|count|total|global|current)[_/].*(?<!loss)$|.*(_count|_samples|_tokens|_steps|_examples|timesteps)$"
-              r"|^(n|pos|neg|negatives|positives|params?|flops?|total_flos|iterations?|samples?|tokens|step|steps|progress"
-              r"|percentage|true_positives|false_positives|true_negatives|false_negatives|iters?|bsz|wall|epoch_?s?"
-              r"|.*loss_scale.*|amp_scale.*|grad_scale|scale|skipped.*|.*version.*|seed|patience)$"),
-    ("throughput", r"per_second|per_sec|/s$|_s$(?<=it_s)|^(tps|wps|ups|ips|sps|fps|tflops|speed|throughput|tok_s)\b"
-                   r"|throughput|samples/sec|tokens/sec|words/s|imgs/s|its/s|^time/fps$"),
+    (
+        "count",
+        r"^(n|num|count|total|global|current)[_/].*(?<!loss)$|.*(_count|_samples|_tokens|_steps|_examples|timesteps)$"
+        r"|^(n|pos|neg|negatives|positives|params?|flops?|total_flos|iterations?|samples?|tokens|step|steps|progress"
+        r"|percentage|true_positives|false_positives|true_negatives|false_negatives|iters?|bsz|wall|epoch_?s?"
+        r"|.*loss_scale.*|amp_scale.*|grad_scale|scale|skipped.*|.*version.*|seed|patience)$",
+    ),
+    (
+        "throughput",
+        r"per_second|per_sec|/s$|_s$(?<=it_s)|^(tps|wps|ups|ips|sps|fps|tflops|speed|throughput|tok_s)\b"
+        r"|throughput|samples/sec|tokens/sec|words/s|imgs/s|its/s|^time/fps$",
+    ),
     ("utilization", r"mfu|util"),
     ("memory", r"mem(ory)?\b|_mem|mem_|^gpu_mb|rss|max_mem"),
-    ("time", r"(^|[_/])(time|runtime|duration|elapsed|eta|seconds|secs?|latency|dt|ms|wall_?time|cost_time|time_cost)"
-             r"([_/]|$)|_time$|^time|step_avg|timestamp|_ms$"),
-    ("adversarial", r"^(g|d|gen|dis|disc|generator|discriminator|critic)[_/]?(loss|real|fake|gan|adv)|"
-                    r"loss[_/](g|d|gen|dis|disc|generator|discriminator)\b|(^|/)(gen|dis|netg|netd)/loss|^d_(real|fake)"),
+    (
+        "time",
+        r"(^|[_/])(time|runtime|duration|elapsed|eta|seconds|secs?|latency|dt|ms|wall_?time|cost_time|time_cost)"
+        r"([_/]|$)|_time$|^time|step_avg|timestamp|_ms$",
+    ),
+    (
+        "adversarial",
+        r"^(g|d|gen|dis|disc|generator|discriminator|critic)[_/]?(loss|real|fake|gan|adv)|"
+        r"loss[_/](g|d|gen|dis|disc|generator|discriminator)\b|(^|/)(gen|dis|netg|netd)/loss|^d_(real|fake)",
+    ),
     ("reward", r"reward|episodic_return|episode_return|ep_rew|^return|average_?return|ep_ret"),
-    ("loss", r"loss|^(mse|rmse|mae|bce|nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
-             r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce)$|perplexity|_nll$|_xent$"),
-    ("score", r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
-              r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
-              r"|mcc|ndcg|mrr|hit|sharpe|score|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
-              r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard"),
+    (
+        "loss",
+        r"loss|^(mse|rmse|mae|bce|nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
+        r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce)$|perplexity|_nll$|_xent$",
+    ),
+    (
+        "score",
+        r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
+        r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
+        r"|mcc|ndcg|mrr|hit|sharpe|score|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
+        r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard",
+    ),
 )
 _ROLE_PATTERNS = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
 
@@ -103,45 +129,61 @@ _HIGHER = re.compile(
 
 # Canonical fact: its spellings, already lower case with "_" between words.
 _FACTS = {
-    "epochs": ("n_epochs", "num_epochs", "max_epochs", "epoch_num", "total_epochs", "num_train_epochs", "nb_epochs",
-               "n_epoch", "num_epoch", "max_epoch", "training_epochs"),
-    "steps": ("max_steps", "total_steps", "max_iters", "num_steps", "train_iters", "n_steps", "num_train_steps", "max_iter",
-              "total_optimization_steps", "num_iterations", "total_iterations", "training_steps", "iterations", "max_updates",
-              "num_training_steps", "train_steps", "total_training_steps"),
-    "steps_per_epoch": ("train_batches", "batches_per_epoch", "iters_per_epoch", "num_batches", "steps_each_epoch",
-                        "num_train_batches", "n_train_batches", "num_update_steps_per_epoch"),
-    "batch_size": ("batch", "batchsize", "train_batch_size", "per_device_train_batch_size", "bs", "batch_size_train",
-                   "train_batchsize", "per_gpu_train_batch_size", "micro_batch_size", "instantaneous_batch_size_per_device",
-                   "batch_size_per_gpu", "samples_per_gpu"),
-    "global_batch_size": ("total_batch_size", "total_train_batch_size", "effective_batch_size"),
-    "lr": ("learning_rate", "base_lr", "initial_lr", "lr0", "max_lr", "peak_lr", "init_lr", "learningrate", "learn_rate"),
-    "weight_decay": ("wd", "weightdecay", "l2"),
-    "dropout": ("dropout_rate", "drop_rate", "dropout_p", "drop"),
-    "num_workers": ("workers", "n_workers", "dataloader_num_workers", "loader_workers", "workers_per_gpu", "num_worker",
-                    "data_workers", "dataloader_workers"),
-    "world_size": ("n_gpus", "num_gpus", "gpus", "num_processes", "nproc", "nproc_per_node", "n_gpu", "ngpus", "ngpu",
-                   "num_devices", "num_replicas", "world"),
-    "grad_accum": ("gradient_accumulation_steps", "accumulate_grad_batches", "accumulation_steps", "grad_accumulation",
-                   "grad_accumulation_steps", "accum_steps", "update_freq", "accum_iter", "gradient_accumulation",
-                   "iter_size", "accum_grad"),
-    "n_train": ("train_samples", "num_train", "train_size", "num_train_samples", "training_samples", "n_train_samples",
-                "num_examples", "train_examples", "training_examples", "num_training_samples", "train_dataset_size",
-                "samples_train", "trainset_size", "train_set_size", "num_train_examples", "training_set_size",
-                "train_len", "n_samples_train", "train_images", "training_images"),
-    "n_val": ("val_samples", "num_val", "val_size", "num_val_samples", "validation_samples", "valid_samples", "n_valid",
-              "val_examples", "validation_examples", "eval_samples", "val_dataset_size", "dev_samples", "valid_size",
-              "validation_size", "n_val_samples", "num_valid", "val_images", "validation_set_size"),
-    "val_batches": ("num_val_batches", "validation_batches", "valid_batches", "n_val_batches"),
-    "device": ("accelerator",),
-    "seed": ("random_seed", "manual_seed", "random_state", "rng_seed"),
-    "scheduler": ("lr_scheduler", "lr_scheduler_type", "sched", "lr_schedule", "scheduler_type", "lr_policy", "schedule"),
-    "optimizer": ("optim", "opt", "optimiser", "optimizer_name", "solver"),
-    "patience": ("early_stopping_patience", "early_stop_patience", "es_patience", "early_stopping_rounds"),
-    "monitor": ("metric_for_best_model", "monitor_metric", "early_stopping_metric", "best_metric_name"),
-    "precision": ("dtype", "mixed_precision", "amp_dtype"),
-    "model": ("arch", "architecture", "model_name", "model_type", "network"),
+    "epochs": (
+        "n_epochs num_epochs max_epochs epoch_num total_epochs num_train_epochs nb_epochs n_epoch num_epoch "
+        "max_epoch training_epochs"
+    ),
+    "steps": (
+        "max_steps total_steps max_iters num_steps train_iters n_steps num_train_steps max_iter "
+        "total_optimization_steps num_iterations total_iterations training_steps iterations max_updates "
+        "num_training_steps train_steps total_training_steps"
+    ),
+    "steps_per_epoch": (
+        "train_batches batches_per_epoch iters_per_epoch num_batches steps_each_epoch num_train_batches "
+        "n_train_batches num_update_steps_per_epoch"
+    ),
+    "batch_size": (
+        "batch batchsize train_batch_size per_device_train_batch_size bs batch_size_train train_batchsize "
+        "per_gpu_train_batch_size micro_batch_size instantaneous_batch_size_per_device batch_size_per_gpu "
+        "samples_per_gpu"
+    ),
+    "global_batch_size": "total_batch_size total_train_batch_size effective_batch_size",
+    "lr": "learning_rate base_lr initial_lr lr0 max_lr peak_lr init_lr learningrate learn_rate",
+    "weight_decay": "wd weightdecay l2",
+    "dropout": "dropout_rate drop_rate dropout_p drop",
+    "num_workers": (
+        "workers n_workers dataloader_num_workers loader_workers workers_per_gpu num_worker data_workers "
+        "dataloader_workers"
+    ),
+    "world_size": (
+        "n_gpus num_gpus gpus num_processes nproc nproc_per_node n_gpu ngpus ngpu num_devices num_replicas world"
+    ),
+    "grad_accum": (
+        "gradient_accumulation_steps accumulate_grad_batches accumulation_steps grad_accumulation "
+        "grad_accumulation_steps accum_steps update_freq accum_iter gradient_accumulation iter_size accum_grad"
+    ),
+    "n_train": (
+        "train_samples num_train train_size num_train_samples training_samples n_train_samples num_examples "
+        "train_examples training_examples num_training_samples train_dataset_size samples_train trainset_size "
+        "train_set_size num_train_examples training_set_size train_len n_samples_train train_images "
+        "training_images"
+    ),
+    "n_val": (
+        "val_samples num_val val_size num_val_samples validation_samples valid_samples n_valid val_examples "
+        "validation_examples eval_samples val_dataset_size dev_samples valid_size validation_size n_val_samples "
+        "num_valid val_images validation_set_size"
+    ),
+    "val_batches": "num_val_batches validation_batches valid_batches n_val_batches",
+    "device": "accelerator",
+    "seed": "random_seed manual_seed random_state rng_seed",
+    "scheduler": "lr_scheduler lr_scheduler_type sched lr_schedule scheduler_type lr_policy schedule",
+    "optimizer": "optim opt optimiser optimizer_name solver",
+    "patience": "early_stopping_patience early_stop_patience es_patience early_stopping_rounds",
+    "monitor": "metric_for_best_model monitor_metric early_stopping_metric best_metric_name",
+    "precision": "dtype mixed_precision amp_dtype",
+    "model": "arch architecture model_name model_type network",
 }
-_FACT_OF = {other: key for key, others in _FACTS.items() for other in (key, *others)}
+_FACT_OF = {other: key for key, others in _FACTS.items() for other in (key, *others.split())}
 
 
 class Name(NamedTuple):

@@ -37,10 +37,14 @@ def test_consequences_are_folded_and_come_last(tmp_path: Path) -> None:
 
 
 CHANGES = {
-    "noise between the lines": lambda lines: [x for line in lines for x in (line, "Saving checkpoint...", "", "=" * 40)],
+    "noise between the lines": lambda lines: [
+        x for line in lines for x in (line, "Saving checkpoint...", "", "=" * 40)
+    ],
     "windows line ends": lambda lines: [line + "\r" for line in lines],
     "colours": lambda lines: [f"\x1b[32m{line}\x1b[0m" for line in lines],
-    "a synonym": lambda lines: [line.replace("val_loss", "valid_loss").replace("train_loss", "training_loss") for line in lines],
+    "a synonym": lambda lines: [
+        line.replace("val_loss", "valid_loss").replace("train_loss", "training_loss") for line in lines
+    ],
     "another separator": lambda lines: [line.replace(": ", "=").replace("] Epoch", "] epoch") for line in lines],
     "a thousand times the loss": lambda lines: [_scaled(line, 1000) for line in lines],
 }
@@ -48,7 +52,9 @@ CHANGES = {
 
 def _scaled(line: str, factor: float) -> str:
     words = line.split(" ")
-    return " ".join(f"{float(word) * factor:.2f}" if word.count(".") == 1 and word[0].isdigit() else word for word in words)
+    return " ".join(
+        f"{float(word) * factor:.2f}" if word.count(".") == 1 and word[0].isdigit() else word for word in words
+    )
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -54,9 +54,9 @@ EXPRESSIONS = [
     ("1 / (first(lr) - last(lr))", "it is not a number"),
     ("last(test.loss)", "test.loss is not logged"),
     ("loss > 2", "loss is logged for several splits (train, val); name one, such as train.loss"),
-    ("fact(\"n_train\")", "n_train is not stated in the log"),
+    ('fact("n_train")', "n_train is not stated in the log"),
     ("given(last(test.loss)) and last(test.loss) > 1", 0.0),
-    ("either(fact(\"world_size\"), 1)", 1.0),
+    ('either(fact("world_size"), 1)', 1.0),
     ("best(lr)", "whether higher or lower is better is unknown for lr"),
 ]
 
@@ -120,7 +120,9 @@ def rule(tmp_path: Path, text: str) -> Path:
 
 def test_rule_of_a_user_fires_after_an_epoch(tmp_path: Path) -> None:
     """``sharpe < 0.1 and epoch > 20`` fires from the first such epoch to the last, with its value and line."""
-    path = rule(tmp_path, 'when: sharpe < 0.1 and epoch > 20\nmessage: "Sharpe is {now} at {here}"\nevidence: {now: sharpe}\n')
+    path = rule(
+        tmp_path, 'when: sharpe < 0.1 and epoch > 20\nmessage: "Sharpe is {now} at {here}"\nevidence: {now: sharpe}\n'
+    )
     outcome = judge(read_rule(path), view({"sharpe": "0.05x24"}))
 
     (finding,) = outcome.findings
@@ -173,8 +175,12 @@ def test_all_mistakes_of_a_rule_come_at_once(tmp_path: Path) -> None:
         (9, 10, "there is no function meadian()", "did you mean median?"),
         (10, 16, "expected a truth, such as a comparison, got a number", None),
         (11, 18, "there is no parameter $levle", "did you mean level?"),
-        (12, 12, "the text names 'nothing', which is neither bound, let, evidence nor a parameter",
-         "known: a, a_at, epoch, here, level, points, progress, step"),
+        (
+            12,
+            12,
+            "the text names 'nothing', which is neither bound, let, evidence nor a parameter",
+            "known: a, a_at, epoch, here, level, points, progress, step",
+        ),
     ]
     assert "when: val.loss > $levle\n" in caught.value.problems[2].render()
 
@@ -186,7 +192,9 @@ def test_a_failing_rule_is_its_own_problem(tmp_path: Path, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setitem(FUNCTIONS, "noise", FUNCTIONS["noise"].__class__(**{**FUNCTIONS["noise"].__dict__, "compute": broken}))
+    monkeypatch.setitem(
+        FUNCTIONS, "noise", FUNCTIONS["noise"].__class__(**{**FUNCTIONS["noise"].__dict__, "compute": broken})
+    )
     rules = [read_rule(rule(tmp_path, "when: noise(x) > 1\nmessage: m\n")), *load_rules()]
     outcomes = evaluate(view({"x": "1x9", "train.loss": "1 nan nan"}).run, rules)
 
@@ -208,7 +216,7 @@ def test_configuration_switches_and_sets(tmp_path: Path) -> None:
 def test_configuration_of_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     """Unknown rules and parameters are named with what was probably meant."""
     config = tmp_path / "postmortem.toml"
-    config.write_text('[rules.overfitt]\nz = 1\n[rules.overfit]\nrice = 1\n')
+    config.write_text("[rules.overfitt]\nz = 1\n[rules.overfit]\nrice = 1\n")
 
     with pytest.raises(ConfigError) as caught:
         load_rules(config=load_config(config))

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-FOLDERS = sorted(
-    path.parent for kind in ("healthy", "sick") for path in FIXTURES.glob(f"{kind}/*/expected.json")
-)
+FOLDERS = sorted(path.parent for kind in ("healthy", "sick") for path in FIXTURES.glob(f"{kind}/*/expected.json"))
 TEXTS = {"ORIGIN.md", "expected.json"}
 INDISPENSABLE = [
     "overfit",

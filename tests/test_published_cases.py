@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -45,7 +46,9 @@ class TestDetector:
         collapses = {f.metric: f for f in run.findings if f.id == "threshold-collapse"}
 
         assert {metric: f.first.epoch for metric, f in collapses.items()} == {
-            "tpr@fpr1e-05": 3, "tpr@fpr0.0001": 5, "tpr@fpr0.001": 7,
+            "tpr@fpr1e-05": 3,
+            "tpr@fpr0.0001": 5,
+            "tpr@fpr0.001": 7,
         }
         for metric, finding in collapses.items():
             value = finding.evidence[0]
@@ -107,7 +110,9 @@ class TestRecommender:
         assert len(runs) == 7
         assert len(named) == len(set(named)) == 13
 
-    @pytest.mark.parametrize(("seed", "best", "last"), [("seed42_5", (1, 0.1880), 0.2921), ("seed123_5", (2, 0.1898), 0.3058)])
+    @pytest.mark.parametrize(
+        ("seed", "best", "last"), [("seed42_5", (1, 0.1880), 0.2921), ("seed123_5", (2, 0.1898), 0.3058)]
+    )
     def test_phase_one_overfits(self, seed: str, best: tuple[int, float], last: float) -> None:
         """Overfitting and late stopping, with the best epoch and the values of the log."""
         run = next(r for r in report("ctr-phases").runs if seed in r.run.name)
@@ -118,7 +123,7 @@ class TestRecommender:
         assert (shown["val.loss, best"], shown["val.loss, last"]) == (best[1], last)
         assert "late-stopping" in ids(run)
 
-    STALLS = {
+    STALLS: ClassVar = {
         "phase3_seed42_20251102_023608": [688],
         "phase3_seed42_final": [945],
         "seed123_5": [285, 236],
@@ -158,8 +163,8 @@ class TestRecommender:
 class TestFineTuning:
     """Case 3: a count compared over runs of different length."""
 
-    # From CASES.md: steps, oscillations, median change in %, volatility, last loss, last accuracy, valid rows, full rows.
-    TABLE = {
+    # Steps, oscillations, median change in %, volatility, last loss and accuracy, valid rows, full valid rows.
+    TABLE: ClassVar = {
         "2": (683, 654, 12.2, 0.0375, 0.3144, 80.95, 69, 1),
         "3": (291, 269, 7.8, 0.0254, 0.2858, 84.44, 30, 1),
         "4": (560, 517, 8.3, 0.0244, 0.3170, 83.33, 56, 2),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+
 from postmortem.builtin import shipped
 from postmortem.cases import CaseFile, CaseResult, expand, run_cases
 from postmortem.engine import load_rules
@@ -29,7 +31,9 @@ def test_rule_has_firing_and_silent_cases(rule) -> None:
     kinds = [("fires", case.fires) if case.fires is not None else ("silent", case.silent) for case in tests.cases]
 
     assert {"fires", "silent"} <= {kind for kind, said in kinds if said}
-    assert all(text.strip().endswith(".") for text in (rule.rule.finds, rule.rule.why, rule.rule.wrong_when, *rule.rule.do))
+    assert all(
+        text.strip().endswith(".") for text in (rule.rule.finds, rule.rule.why, rule.rule.wrong_when, *rule.rule.do)
+    )
     assert rule.rule.title[0].isupper()
 
 
@@ -53,9 +57,11 @@ NOTATION = {
 @pytest.mark.parametrize("text", NOTATION)
 def test_notation(text: str) -> None:
     """The series notation of cases gives the values its description promises."""
-    shown = ["nan" if value is not None and value != value else value for value in expand(text)]
+    shown = ["nan" if value is not None and math.isnan(value) else value for value in expand(text)]
 
-    assert shown == pytest.approx(NOTATION[text]) if all(isinstance(v, float) for v in shown) else shown == NOTATION[text]
+    assert (
+        shown == pytest.approx(NOTATION[text]) if all(isinstance(v, float) for v in shown) else shown == NOTATION[text]
+    )
 
 
 def test_unknown_term_is_named() -> None:

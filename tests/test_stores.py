@@ -621,14 +621,19 @@ SESSION = {
 }
 
 
+def zipped(path: Path) -> Path:
+    """The session as a zip."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in SESSION.items():
+            archive.writestr(name, text)
+    return path
+
+
 @pytest.fixture(params=["folder", "zip"])
 def session(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """An offline session, as a folder and as a zip."""
     if request.param == "zip":
-        with zipfile.ZipFile(tmp_path / "offline-1.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in SESSION.items():
-                archive.writestr(name, text)
-        return tmp_path / "offline-1.zip"
+        return zipped(tmp_path / "offline-1.zip")
     for name, text in SESSION.items():
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -703,44 +708,43 @@ def test_folder_reached_through_a_link_is_claimed_like_the_folder(tmp_path: Path
 
 
 def files_of_stores(folder: Path) -> Iterator[tuple[ModuleType, Path, Path]]:
-    """Every store with a path it reads and the file in it that is to be broken."""
+    """Every store with a path it reads and a file in it that can be broken."""
     run = wandb_run(folder, MANY[:3])
     yield wandb, run, run / "run-abc.wandb"
     run = mlflow_run(folder, {"m": "1 1 1\n2 2 2\n"})
-    yield mlflow, run, run / "metrics" / "m"
-    yield mlflow, run, run / "meta.yaml"
+    yield from ((mlflow, run, run / name) for name in ("metrics/m", "meta.yaml"))
     run = sacred_run(folder, {"status": "FAILED", "fail_trace": ["x"]}, '{"a": {"steps": [1], "values": [2]}}')
-    yield sacred, run, run / "metrics.json"
-    yield sacred, run, run / "run.json"
-    yield sqlite_stores, database(folder / "m.db", MLFLOW), folder / "m.db"
-    yield sqlite_stores, database(folder / "t.db", TRACKIO), folder / "t.db"
+    yield from ((sacred, run, run / name) for name in ("metrics.json", "run.json"))
+    for name, script in (("m.db", MLFLOW), ("t.db", TRACKIO)):
+        yield sqlite_stores, database(folder / name, script), folder / name
     for name, text in SESSION.items():
         (folder / name).write_text(text)
-    for name in SESSION:
         yield clearml, folder, folder / name
-    with zipfile.ZipFile(folder / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in SESSION.items():
-            archive.writestr(name, text)
-    yield clearml, folder / "s.zip", folder / "s.zip"
+    yield clearml, zipped(folder / "s.zip"), folder / "s.zip"
     (folder / ".aim").mkdir()
     yield aim, folder / ".aim", database(folder / ".aim" / "run_metadata.sqlite", "CREATE TABLE run (id)")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[ModuleType, Path, Path]]:
+    """One of each store."""
+    return list(files_of_stores(tmp_path_factory.mktemp("stores")))
+
+
+@settings(max_examples=120, deadline=None)
 @given(data=st.data())
-def test_broken_stores_never_raise(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_broken_stores_never_raise(breakable: list[tuple[ModuleType, Path, Path]], data: st.DataObject) -> None:
     """Whatever is overwritten or cut in a store's file, reading gives runs that keep the contract."""
-    folder = tmp_path_factory.mktemp("store")
-    for store, path, file in files_of_stores(folder):
-        whole = file.read_bytes()
-        at = data.draw(st.integers(0, len(whole)))
-        noise = data.draw(
-            st.one_of(st.binary(max_size=8), st.sampled_from([b"NaN", b"1e999", b"[" * 3000, b'"', b"}"]))
-        )
-        file.write_bytes(whole[:at] + noise + (whole[at + len(noise) :] if data.draw(st.booleans()) else b""))
-        store.claims(path)
+    store, path, file = data.draw(st.sampled_from(breakable))
+    whole = file.read_bytes()
+    at = data.draw(st.integers(0, len(whole)))
+    noise = data.draw(st.one_of(st.binary(max_size=8), st.sampled_from([b"NaN", b"1e999", b"[" * 3000, b'"', b"}"])))
+    file.write_bytes(whole[:at] + noise + (whole[at + len(noise) :] if data.draw(st.booleans()) else b""))
+    store.claims(path)
+    try:
         for run in store.read(path, "shown"):
             check(run)
+    finally:
         file.write_bytes(whole)
 
 

@@ -35,16 +35,19 @@ def slow_crc(data: bytes) -> int:
 
 
 def masked(data: bytes) -> bytes:
+    """The checksum as it stands in a file."""
     crc = slow_crc(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def record(payload: bytes) -> bytes:
+    """A payload in its frame."""
     length = struct.pack("<Q", len(payload))
     return length + masked(length) + payload + masked(payload)
 
 
 def varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; negative numbers as 64 bits."""
     number &= (1 << 64) - 1
     low, rest = number & 127, number >> 7
     return bytes([low | 128]) + varint(rest) if rest else bytes([low])
@@ -60,19 +63,23 @@ def put(number: int, value: int | bytes | tuple[str, float]) -> bytes:
 
 
 def event(*values: bytes, step: int = 0, time: float = START) -> bytes:
+    """An event; protocol buffers leave out a step of zero."""
     summary = put(5, b"".join(put(1, value) for value in values)) if values else b""
     return put(1, ("<d", time)) + (put(2, step) if step else b"") + summary
 
 
 def simple(tag: str, value: float) -> bytes:
+    """A value as PyTorch writes it."""
     return put(1, tag.encode()) + put(2, ("<f", value))
 
 
 def shape(*sizes: int) -> bytes:
+    """The shape field of a tensor."""
     return put(2, b"".join(put(2, put(1, size) if size else b"") for size in sizes))
 
 
 def tensor(tag: str, content: bytes, plugin: str = "") -> bytes:
+    """A value that is a tensor, with or without metadata."""
     metadata = put(9, put(1, put(1, plugin.encode()))) if plugin else b""
     return put(1, tag.encode()) + put(8, content) + metadata
 
@@ -86,13 +93,16 @@ HEADER = record(put(1, ("<d", START)) + put(3, b"brain.Event:2"))
 
 
 def read(folder: Path, content: bytes) -> Reading:
+    """Reads the bytes as an event file."""
     path = folder / "events.out.tfevents.1.host"
     path.write_bytes(content)
     return tfevents.read(path, "shown")
 
 
 def rows(reading: Reading) -> list[tuple[Any, ...]]:
-    return reading.points.select("line", "step", "label", "value").rows()
+    """Line, step, label and value of the points."""
+    columns = (reading.points[name].to_list() for name in ("line", "step", "label", "value"))
+    return list(zip(*columns, strict=True))
 
 
 def single(value: float) -> float:
@@ -209,7 +219,7 @@ steps = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 300)
 
 
 @given(st.lists(st.tuples(steps, values), max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_tags_and_encodings_mixed_at_random_come_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[int, list[tuple[str, float, bool]]]]
 ) -> None:
@@ -226,7 +236,7 @@ def test_tags_and_encodings_mixed_at_random_come_back_exactly(
 
 # --- damage ------------------------------------------------------------------------------------------------------
 
-SCALARS = [record(event(simple(f"tag{i % 3}", i), step=i * 50)) for i in range(6)]
+SCALARS = [record(event(simple(f"tag{i % 3}", i), step=i * 50)) for i in range(4)]
 CONTENT = HEADER + b"".join(SCALARS)
 ENDS = np.cumsum([len(HEADER), *map(len, SCALARS)])
 
@@ -253,14 +263,14 @@ def test_a_byte_flipped_anywhere_costs_its_record_alone(tmp_path: Path) -> None:
         hit = int(np.searchsorted(ENDS, at, side="right")) + 1
         assert rows(reading) == [row for row in whole if row[0] != hit]
         assert [problem.line for problem in reading.problems] == [hit]
-        assert (reading.understood, reading.lines) == (6, 7)
+        assert (reading.understood, reading.lines) == (4, 5)
 
 
 def test_a_hole_of_zeros_at_the_end_is_said(tmp_path: Path) -> None:
     """A machine that goes down leaves blocks that were reserved and not written."""
     reading = read(tmp_path, CONTENT + bytes(5000))
-    assert reading.points.height == 6
-    assert [problem.line for problem in reading.problems] == [8]
+    assert reading.points.height == 4
+    assert [problem.line for problem in reading.problems] == [6]
 
 
 def test_a_record_with_a_right_checksum_and_a_wrong_message_is_said(tmp_path: Path) -> None:
@@ -279,7 +289,7 @@ def test_a_record_with_a_right_checksum_and_a_wrong_message_is_said(tmp_path: Pa
 
 
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=30).map(lambda b: put(5, put(1, put(8, b)))), max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_payload_is_read_or_said(tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes]) -> None:
     """Random messages with right checksums never crash the reader or disturb the records around them."""
     content = SCALARS[1] + b"".join(map(record, payloads)) + SCALARS[2]
@@ -301,9 +311,9 @@ def test_records_over_slices_and_too_long_ones(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(tfrecord, "_MAX_RECORD", 2000)
     limited = read(tmp_path, content)
     assert limited.points.equals(whole.points)
-    assert [problem.line for problem in limited.problems] == [8]
+    assert [problem.line for problem in limited.problems] == [6]
     cut = read(tmp_path, (CONTENT + long)[:-1])
-    assert [("unfinished" in problem.message, problem.line) for problem in cut.problems] == [(True, 8)]
+    assert [("unfinished" in problem.message, problem.line) for problem in cut.problems] == [(True, 6)]
 
 
 def test_lengths_that_repeat_and_stop_repeating(tmp_path: Path) -> None:
@@ -322,7 +332,7 @@ def test_a_wreck_is_given_up_after_a_while(tmp_path: Path, monkeypatch: pytest.M
     """A file of broken lengths costs bounded time; what came before is kept."""
     monkeypatch.setattr(tfrecord, "_MAX_BREAKS", 5)
     reading = read(tmp_path, CONTENT + (b"\xff" * 20 + SCALARS[1]) * 50)
-    assert reading.points["line"].to_list()[:6] == [2, 3, 4, 5, 6, 7]
+    assert reading.points["line"].to_list()[:4] == [2, 3, 4, 5]
     assert any("rest of the file" in problem.message for problem in reading.problems)
     assert reading.understood < reading.lines
 
@@ -390,8 +400,8 @@ def test_files_of_the_original_writer(tmp_path: Path) -> None:
         writer.add_hparams({"lr": 0.1, "batch": 8, "net": "gru"}, {"acc": 0.5}, run_name=".")
     readings = [tfevents.read(path, path.name) for path in sorted(tmp_path.glob("*tfevents*"))]
     points = pl.concat([reading.points for reading in readings])
-    for label, width in {"old": np.float32, "new": np.float32, "double": np.float64}.items():
-        assert points.filter(label=label)["value"].to_list() == [float(width(step / 7)) for step in range(300)]
+    for label, width in (("old", single), ("new", single), ("double", float)):
+        assert points.filter(label=label)["value"].to_list() == [width(step / 7) for step in range(300)]
     assert set(points["label"]) == {"old", "new", "double", "acc"}
     said = {key: value for reading in readings for key, value in reading.settings.select("key", "value").rows()}
     assert said == {"lr": "0.1", "batch": "8", "net": "gru"}

@@ -127,9 +127,7 @@ def _median_error(n: int) -> float:
     return math.sqrt((1.0 if n <= 2 else math.pi / 2.0) / n)
 
 
-def _beats_best_of(
-    amount: float, tail_error: float, block_error: float, blocks: int, freedom: float
-) -> float:
+def _beats_best_of(amount: float, tail_error: float, block_error: float, blocks: int, freedom: float) -> float:
     """Probability that tail minus the best of ``blocks`` exceeds ``amount``, all levels being equal.
 
     Averages over the tail's own error and over the ratio of estimated to true noise, both on grids.

@@ -20,18 +20,20 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     Raises:
         ValueError: The message breaks off, or is none.
     """
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
+    at, end = 0, len(message)
+    while at < end:
+        key, at = (message[at], at + 1) if message[at] < 0x80 else _varint(message, at)
         kind = key & 7
         if kind == _VARINT:
             value, at = _varint(message, at)
             yield key >> 3, value
             continue
-        length = {_FIXED64: 8, _FIXED32: 4}.get(kind)
         if kind == _BYTES:
-            length, at = _varint(message, at)
-        if length is None or at + length > len(message):
+            # Most lengths are a single byte, and most of the time goes into this loop.
+            length, at = (message[at], at + 1) if at < end and message[at] < 0x80 else _varint(message, at)
+        else:
+            length = {_FIXED64: 8, _FIXED32: 4}.get(kind, end)
+        if at + length > end:
             raise ValueError("not a message, or cut short")
         yield key >> 3, message[at : at + length]
         at += length

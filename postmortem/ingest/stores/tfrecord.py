@@ -56,6 +56,14 @@ def masked_crc(data: Bytes, start: Places, end: Places) -> NDArray[np.uint32]:
     return np.asarray(((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8), np.uint32)
 
 
+def damaged(data: Bytes, start: Places, end: Places) -> Flags:
+    """Whether each payload differs from the one its checksum was made of.
+
+    Always asked: it takes about a quarter of the time of reading, and nothing else tells a flipped bit from a metric.
+    """
+    return np.asarray(masked_crc(data, start, end) != numbers(data, "<u4")[end])
+
+
 class RecordFile:
     """A record file, read from its beginning in bounded memory; iterate over ``blocks`` once.
 
@@ -133,7 +141,7 @@ class RecordFile:
 
     def _checked(self, data: Bytes, start: Places, end: Places) -> Records:
         """Counts records, and keeps those whose payload has its checksum."""
-        intact = masked_crc(data, start, end) == numbers(data, "<u4")[end]
+        intact = ~damaged(data, start, end)
         ordinal = self.count + 1 + np.arange(start.size)
         self.count += start.size
         if not intact.all():
@@ -194,7 +202,7 @@ def _foretold(data: Bytes, heads: Places, size: int) -> Places:
     period = _period(steps)
     if not period:
         return heads[:0]
-    guess = np.cumsum(steps[-period:].take(np.arange(_GUESSES), mode="wrap")) + heads[-1]
+    guess = np.cumsum(steps[-period:][np.arange(_GUESSES) % period]) + heads[-1]
     path = np.concatenate([heads[-1:], guess[guess + _HEAD <= size]])
     right = numbers(data, "<u8")[path[:-1]] == (np.diff(path) - _FRAME).astype(np.uint64)
     return path[1:] if right.all() else path[1 : 1 + int(np.argmin(right))]

@@ -161,7 +161,7 @@ class _Told:
             self._summary.update(_numbers(_items(message)))
 
     def _take_config(self, line: int, message: bytes) -> None:
-        stated = {".".join(path): value for path, value in _items(message)}
+        stated = {".".join(path): points.parsed(raw) for path, raw in _items(message) if isinstance(raw, bytes)}
         fresh = points.settings(line, stated)
         kept = self.settings.filter(~pl.col("key").is_in(fresh["key"].implode()))
         self.settings = pl.concat([kept, fresh])
@@ -200,30 +200,29 @@ class _Told:
         return ending(kind, f"{text} (exit code {code})", line)
 
 
-_Item = tuple[tuple[str, ...], object]
+_Item = tuple[tuple[str, ...], bytes | float]
 
 
 def _items(message: bytes) -> Iterator[_Item]:
-    """Path and value of the items of a history, a summary or a configuration (all have them in field 1)."""
+    """Path and value (JSON, or a number) of the items of a history, a summary or a configuration: all in field 1."""
     for number, item in protobuf.fields(message):
         if number == 1 and isinstance(item, bytes):
             yield _item(item)
 
 
 def _item(item: bytes) -> _Item:
-    key, nested, value = "", [], None
+    path: list[str] = []
+    value: bytes | float = b""
     for number, content in protobuf.fields(item):
-        if number == 1:
-            key = protobuf.text(content)
-        elif number == 2:
-            nested.append(protobuf.text(content))
-        elif number in (8, 16):
-            value = points.parsed(protobuf.text(content))
+        if number in (1, 2):
+            path.append(protobuf.text(content))
+        elif number in (8, 16) and isinstance(content, bytes):
+            value = content
         elif number == 5:
-            value = protobuf.zigzag(content)
+            value = float(protobuf.zigzag(content))
         elif number == 6:
             value = protobuf.double(content)
-    return tuple(nested) or (key,), value
+    return tuple(path) or ("",), value
 
 
 def _numbers(items: Iterable[_Item]) -> Iterator[tuple[str, float]]:
@@ -231,9 +230,18 @@ def _numbers(items: Iterable[_Item]) -> Iterator[tuple[str, float]]:
     held = list(items)
     typed = {path[:-1] for path, _ in held if path[-1] == "_type"}
     for path, value in held:
-        if any(path[:depth] in typed for depth in range(1, len(path))):
+        if typed and any(path[:depth] in typed for depth in range(1, len(path))):
             continue
-        for label, leaf in points.leaves(value, ".".join(path)):
-            found = points.number(leaf)
-            if found is not None and label:
-                yield label, found
+        label = path[0] if len(path) == 1 else ".".join(path)
+        try:
+            yield label, float(value)  # nearly all are plain numbers, which need no parser
+        except ValueError:
+            yield from _inside(label, points.parsed(value) if isinstance(value, bytes) else value)
+
+
+def _inside(label: str, logged: object) -> Iterator[tuple[str, float]]:
+    """The numbers in a logged value that is not one itself."""
+    for name, leaf in points.leaves(logged, label):
+        found = points.number(leaf)
+        if found is not None:
+            yield name, found
