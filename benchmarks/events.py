@@ -140,16 +140,25 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--rivals", type=Path, help="virtual environment with tensorboard and tbparse")
     parser.add_argument("--contender", choices=list(CONTENDERS), help="read --root with this one, and print how much")
+    parser.add_argument(
+        "--write", nargs=3, type=int, metavar=("FILES", "SCALARS", "TAGS"), help="only write into --root"
+    )
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.contender:
         print(CONTENDERS[given.contender](given.root))
         return
+    if given.write:
+        files, scalars, tags = given.write
+        for number in range(files):
+            write(given.root / f"run{number:05d}" / "events.out.tfevents.1", scalars, tags, number)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         one, many = Path(temporary) / "one", Path(temporary) / "many"
-        write(one / "events.out.tfevents.1", given.scalars, 20)
-        for number in range(given.files):
-            write(many / f"run{number:05d}" / "events.out.tfevents.1", 1000, 5, number)
+        for root, files, scalars, tags in ((one, 1, given.scalars, 20), (many, given.files, 1000, 5)):
+            sizes = [str(number) for number in (files, scalars, tags)]
+            # In a process of its own: what this one holds would count into the memory of every contender.
+            subprocess.run([PYTHON, "-m", "benchmarks.events", "--root", str(root), "--write", *sizes], check=True)
         compare(f"one file of {given.scalars:,} scalars", one, given)
         compare(f"{given.files:,} files of 1,000 scalars", many, given)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,328 +14,34 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_files import (
+    MLFLOW,
+    SESSION,
+    TRACKIO,
+    check,
+    database,
+    history,
+    mlflow_run,
+    notes,
+    only,
+    points,
+    problems,
+    sacred_run,
+    same,
+    series,
+    told,
+    wandb_run,
+    zipped,
+)
 
-from postmortem.ingest.reading import NOTES, POINTS, SETTINGS
 from postmortem.ingest.stores import STORES, aim, clearml, mlflow, sacred, sqlite_stores, wandb
-from postmortem.ingest.stores.recorded import Recorded, moment
+from postmortem.ingest.stores import points as stored
+from postmortem.ingest.stores.recorded import moment
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 SAMPLES = {"wandb-run": wandb, "mlflow-filestore": mlflow, "sacred-filestorage": sacred, "aim-repo": aim}
-
-# --- a W&B record file, written ---------------------------------------------------------------------------------------
-
-
-def varint(value: int) -> bytes:
-    """An unsigned protobuf varint (negative numbers as 64-bit two's complement)."""
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def message(*fields: tuple[int, int | bytes | str]) -> bytes:
-    """A protobuf message of varints and length-delimited fields."""
-    out = b""
-    for number, value in fields:
-        if isinstance(value, int):
-            out += varint(number << 3) + varint(value)
-        else:
-            raw = value.encode() if isinstance(value, str) else value
-            out += varint(number << 3 | 2) + varint(len(raw)) + raw
-    return out
-
-
-def item(name: str | tuple[str, ...], value: object) -> tuple[int, bytes]:
-    """One item of a history, summary or configuration; a tuple is written as a nested key."""
-    keys = [(1, name)] if isinstance(name, str) else [(2, part) for part in name]
-    return 1, message(*keys, (16, json.dumps(value)))
-
-
-def history(**values: object) -> bytes:
-    """A record of one history row."""
-    return message((2, message(*(item(name, value) for name, value in values.items()))))
-
-
-def exit_record(code: int) -> bytes:
-    """A record of the process' exit; a code of 0 is left out, as protobuf does."""
-    return message((18, message((1, code)) if code else b""))
-
-
-def framed(records: list[bytes]) -> bytes:
-    """Records in blocks of 32 KiB with W&B's head."""
-    out = bytearray(b":W&B\xe1\xbe\x00")
-    for record in records:
-        rest, first = record, True
-        while first or rest:
-            room = 32768 - len(out) % 32768
-            if room <= 7:
-                out += bytes(room) if room < 7 else frame(2 if first else 3, b"")
-                first = first and room < 7
-                continue
-            part, rest = rest[: room - 7], rest[room - 7 :]
-            out += frame({(True, False): 1, (True, True): 2, (False, True): 3}.get((first, bool(rest)), 4), part)
-            first = False
-    return bytes(out)
-
-
-def frame(kind: int, data: bytes) -> bytes:
-    """One fragment with its checksum."""
-    return struct.pack("<IHB", zlib.crc32(data, zlib.crc32(bytes([kind]))), len(data), kind) + data
-
-
-def wandb_run(folder: Path, records: list[bytes], name: str = "run-20260101_000000-abc") -> Path:
-    """A run's folder with a record file."""
-    run = folder / name
-    run.mkdir(parents=True)
-    (run / "run-abc.wandb").write_bytes(framed(records))
-    return run
-
-
-def only(store: ModuleType, path: Path) -> Recorded:
-    """The one run a store finds at a path that it claims."""
-    assert store.claims(path)
-    runs = store.read(path, "shown")
-    assert len(runs) == 1
-    return check(runs[0])
-
-
-def check(run: Recorded) -> Recorded:
-    """The run, whose readings keep the contract of ``Reading``."""
-    for reading in run.readings:
-        assert reading.points.schema == POINTS
-        assert reading.notes.schema == NOTES
-        assert reading.settings.schema == SETTINGS
-        assert 0 <= reading.understood <= reading.lines
-        assert reading.source.startswith("shown")
-    return run
-
-
-def points(run: Recorded) -> pl.DataFrame:
-    """The points of all readings."""
-    return pl.concat([reading.points for reading in run.readings])
-
-
-def series(run: Recorded, label: str) -> list[float]:
-    """The values of one label."""
-    return points(run).filter(pl.col("label") == label)["value"].to_list()
-
-
-def notes(run: Recorded) -> list[tuple[str, str]]:
-    """Kind and text of the events of all readings."""
-    return [row for reading in run.readings for row in reading.notes.select("kind", "text").iter_rows()]
-
-
-def told(run: Recorded) -> dict[str, str]:
-    """The settings of all readings."""
-    return {key: value for each in run.readings for key, value in each.settings.select("key", "value").iter_rows()}
-
-
-def problems(run: Recorded) -> str:
-    """The problems of all readings, in one text."""
-    return "\n".join(problem.render() for reading in run.readings for problem in reading.problems)
-
-
-def same(got: list[float], want: list[float]) -> bool:
-    """Whether two series are equal, NaN being equal to itself."""
-    return len(got) == len(want) and all(
-        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(got, want, strict=True)
-    )
-
-
-# --- Weights & Biases -------------------------------------------------------------------------------------------------
-
-
-def test_wandb_values_keep_nan_and_infinity_and_leave_media_out(tmp_path: Path) -> None:
-    """NaN comes bare or as a text; nested keys join with dots; texts, switches, lists and media are no metrics."""
-    row = message(
-        item("bare", float("nan")),
-        item("text", "NaN"),
-        item(("up",), "Infinity"),
-        item("down", float("-inf")),
-        item(("nest", "b"), 3),
-        item("dict", {"a": {"c": 4}}),
-        item("word", "hi"),
-        item("flag", True),
-        item(("hist", "_type"), "histogram"),
-        item(("hist", "width"), 640),
-        item("image", {"_type": "image-file", "width": 640}),
-        item("_step", 7),
-        item("_timestamp", 1700000000.5),
-        item("_runtime", 12.0),
-    )
-    run = only(wandb, wandb_run(tmp_path, [message((21, b"")), message((2, row))]))
-    rows = points(run)
-    assert set(rows["label"]) == {"bare", "text", "up", "down", "nest.b", "dict.a.c"}
-    assert same(rows["value"].to_list(), [math.nan, math.nan, math.inf, -math.inf, 3, 4])
-    assert set(rows["step"]) == {7}
-    assert set(rows["line"]) == {2}
-    assert rows["time"].dt.timestamp("ms").unique().to_list() == [1700000000500]
-    assert {reading.source for reading in run.readings} == {"shown/run-abc.wandb"}
-
-
-def test_wandb_typed_values_are_read(tmp_path: Path) -> None:
-    """Later files may hold numbers as such: a zigzag integer, a double, a JSON text."""
-    integer = message((1, "int"), (5, 9))  # -5 in zigzag
-    number = message((1, "double")) + varint(6 << 3 | 1) + struct.pack("<d", 2.5)
-    row = message((1, integer), (1, number), (1, message((1, "json"), (8, '{"a": 1}'))))
-    run = only(wandb, wandb_run(tmp_path, [message((2, row))]))
-    assert dict(points(run).select("label", "value").iter_rows()) == {"int": -5, "double": 2.5, "json.a": 1}
-
-
-@pytest.mark.parametrize(
-    ("rows", "steps"),
-    [
-        ([{"_step": 0, "x": 1}, {"_step": 5, "x": 2}], [0, 5]),
-        ([{"_step": 0, "x": 1, "train/global_step": 10}, {"_step": 1, "x": 2, "train/global_step": 20}], [10, 20]),
-        ([{"_step": 0, "x": 1, "trainer/global_step": 10}, {"_step": 1, "x": 2}], [10, 10]),
-        ([{"_step": 0, "x": 1, "global_step": 9}, {"_step": 1, "x": 2}, {"_step": 2, "x": 3}], [0, 1, 2]),
-        ([{"x": 1}, {"x": 2}], [None, None]),
-        ([{"_step": 1e30, "x": 1}, {"_step": 1.5, "x": 2}], [None, None]),
-    ],
-)
-def test_wandb_step_is_the_global_step_where_most_records_have_it(
-    tmp_path: Path, rows: list[dict[str, Any]], steps: list[int | None]
-) -> None:
-    """``_step`` counts calls of log; a ``global_step`` in half of the records or more is the step of training."""
-    run = only(wandb, wandb_run(tmp_path, [history(**row) for row in rows]))
-    assert points(run).filter(pl.col("label") == "x")["step"].to_list() == steps
-
-
-@pytest.mark.parametrize(
-    ("output", "code", "kind", "says"),
-    [
-        ("", 0, "finished", "exit code 0"),
-        ("", 1, "killed", "exit code 1"),
-        ("", -9, "killed", "exit code -9"),
-        ("Traceback (most recent call last):\n  File x\nValueError: bad\n", 1, "traceback", "ValueError: bad"),
-        ("Traceback (most recent call last):\nKeyboardInterrupt\n", 255, "killed", "KeyboardInterrupt"),
-        ("Traceback (most recent call last):\ntorch.OutOfMemoryError: CUDA out of memory\n", 1, "oom", "out of memory"),
-    ],
-)
-def test_wandb_exit_says_how_the_run_ended(tmp_path: Path, output: str, code: int, kind: str, says: str) -> None:
-    """The exit code tells whether it failed, the captured output in what words."""
-    captured = [message((13, message((3, output))))] if output else []
-    run = only(wandb, wandb_run(tmp_path, [history(x=1), *captured, exit_record(code)]))
-    assert [each for each, _ in notes(run)] == [kind]
-    assert says in notes(run)[0][1]
-    assert not problems(run)
-
-
-def test_wandb_without_an_exit_claims_no_end(tmp_path: Path) -> None:
-    """A run whose process was killed, or still runs, has no record of its exit, and no event is made up."""
-    assert notes(only(wandb, wandb_run(tmp_path, [history(x=1)]))) == []
-
-
-def test_wandb_summary_stands_in_only_for_an_empty_history(tmp_path: Path) -> None:
-    """A summary repeats the last values; it counts where nothing else was logged, without the tracker's own entries."""
-    summary = message((3, message(item("acc", 0.5), item(("_wandb", "runtime"), 13))))
-    alone = only(wandb, wandb_run(tmp_path, [summary], "run-1"))
-    beside = only(wandb, wandb_run(tmp_path, [history(acc=0.25), summary], "run-2"))
-    assert (series(alone, "acc"), points(alone).height) == ([0.5], 1)
-    assert series(beside, "acc") == [0.25]
-
-
-def test_wandb_name_and_settings_come_from_the_run_record(tmp_path: Path) -> None:
-    """Later configuration replaces earlier; nested keys join with dots; W&B's own are left out."""
-    config = message(item("lr", 0.1), item("opt", {"name": "adam"}), item("_wandb", {"m": 1}))
-    later = message((5, message(item("lr", 0.2))))
-    run = only(wandb, wandb_run(tmp_path, [message((17, message((8, "calm-river-3"), (4, config)))), later]))
-    assert run.name == "calm-river-3"
-    assert told(run) == {"opt.name": "adam", "lr": "0.2"}
-
-
-def test_wandb_config_file_is_preferred_and_output_log_left_to_others(tmp_path: Path) -> None:
-    """``config.yaml`` has lines a person can open; ``output.log`` is a text log that text readers read."""
-    folder = wandb_run(tmp_path, [message((17, message((4, message(item("lr", 0.1))))))])
-    (folder / "files").mkdir()
-    (folder / "files" / "config.yaml").write_text(
-        "wandb_version: 1\n_wandb:\n  value: {a: 1}\nlr:\n  desc: null\n  value: 0.3\n"
-    )
-    (folder / "files" / "output.log").write_text("loss 1\n")
-    run = only(wandb, folder)
-    assert told(run) == {"lr": "0.3"}
-    assert {
-        reading.source: reading.settings["line"].to_list() for reading in run.readings if reading.settings.height
-    } == {"shown/files/config.yaml": [6]}
-    assert {path.name for path in run.owned} == {"run-abc.wandb", "config.yaml"}
-
-
-@pytest.mark.parametrize("data", [b"", bytes(4096), b"hello, this is no record file", b":W&B"])
-def test_wandb_file_that_is_none_is_a_problem(tmp_path: Path, data: bytes) -> None:
-    """A process killed at its start leaves an empty file; anything else under the name is named as what it is not."""
-    path = tmp_path / "run-x.wandb"
-    path.write_bytes(data)
-    run = only(wandb, path)
-    assert points(run).is_empty()
-    assert ("empty" if not data.strip(b"\0") else "not a W&B record file") in problems(run)
-
-
-MANY = [history(_step=at, loss=1 / (at + 1), pad="x" * 900) for at in range(200)]  # some six blocks
-WHOLE = framed(MANY)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(cut=st.integers(7, len(WHOLE) - 1))
-def test_wandb_cut_anywhere_keeps_every_whole_record(tmp_path: Path, cut: int) -> None:
-    """A killed process leaves an unfinished last record; all before it are read, and the cut is said."""
-    path = tmp_path / "run-x.wandb"
-    path.write_bytes(WHOLE[:cut])
-    run = only(wandb, path)
-    got = series(run, "loss")
-    assert got == [1 / (at + 1) for at in range(len(got))]
-    assert len(got) >= (cut - 7) * 200 // len(WHOLE) - 1
-    clean = framed(MANY[: len(got)])
-    assert bool(problems(run)) == bool(WHOLE[len(clean) : cut].strip(b"\0"))
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(at=st.integers(7, len(WHOLE) - 1), flip=st.integers(1, 255))
-def test_wandb_damage_costs_no_more_than_its_block(tmp_path: Path, at: int, flip: int) -> None:
-    """A flipped byte is found by its checksum; the records of other blocks are read, and none with a wrong value."""
-    data = bytearray(WHOLE)
-    data[at] ^= flip
-    path = tmp_path / "run-x.wandb"
-    path.write_bytes(data)
-    run = only(wandb, path)
-    rows = points(run).filter(pl.col("label") == "loss")
-    assert rows["value"].to_list() == [1 / (step + 1) for step in rows["step"]]
-    assert rows.height >= 200 - 2 * (32768 // 900)
-    assert rows.height == 200 or problems(run)
-
-
-def test_wandb_record_longer_than_blocks_is_put_together(tmp_path: Path) -> None:
-    """A record may span many blocks, and start in the last bytes of one."""
-    records = [history(pad="x" * size, loss=size) for size in (100_000, 32_600, 5, 32_768, 70_000)]
-    assert series(only(wandb, wandb_run(tmp_path, records)), "loss") == [100_000, 32_600, 5, 32_768, 70_000]
-
-
-@pytest.mark.parametrize(
-    "value", ["[" * 100_000, "1" * 10_000, "1e999", "{" * 50, '{"a":' * 5000 + "1" + "}" * 5000, ""]
-)
-def test_wandb_hostile_values_hurt_nothing_else(tmp_path: Path, value: str) -> None:
-    """Deep nesting, gigantic numbers and broken JSON are passed over; the values beside them stay."""
-    bad = message((1, message((1, "bad"), (16, value))), item("good", 2))
-    assert series(only(wandb, wandb_run(tmp_path, [message((2, bad))])), "good") == [2]
-
-
-# --- MLflow, file store -----------------------------------------------------------------------------------------------
-
-
-def mlflow_run(folder: Path, metrics: dict[str, str], status: str = "3") -> Path:
-    """The folder of a run in a file store."""
-    run = folder / "mlruns" / "1" / "f00"
-    for name, text in metrics.items():
-        (run / "metrics" / name).parent.mkdir(parents=True, exist_ok=True)
-        (run / "metrics" / name).write_text(text)
-    (run / "params").mkdir(parents=True)
-    (run / "params" / "lr").write_text("0.1")
-    (run / "params" / "notes").write_text("x" * 5000)
-    (run / "meta.yaml").write_text(f"end_time: 1700000009000\nrun_id: f00\nrun_name: calm-owl-1\nstatus: {status}\n")
-    return run
 
 
 def test_mlflow_lines_are_read_in_all_their_forms(tmp_path: Path) -> None:
@@ -385,40 +89,6 @@ def test_mlflow_claims_runs_only_and_follows_no_link(tmp_path: Path) -> None:
     (folder / "metrics" / "folder").symlink_to(tmp_path)
     assert not mlflow.claims(folder.parent)
     assert set(points(only(mlflow, folder))["label"]) == {"m"}
-
-
-# --- databases --------------------------------------------------------------------------------------------------------
-
-
-def database(path: Path, script: str) -> Path:
-    """A database made by a script."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(script)
-    return path
-
-
-MLFLOW = """
-CREATE TABLE runs (run_uuid VARCHAR(32) PRIMARY KEY, name VARCHAR(250), status VARCHAR(9), end_time BIGINT);
-CREATE TABLE params (key VARCHAR(250), value VARCHAR(250), run_uuid VARCHAR(32));
-CREATE TABLE metrics (key VARCHAR(250), value FLOAT, timestamp BIGINT, run_uuid TEXT, step BIGINT, is_nan BOOLEAN);
-INSERT INTO runs VALUES ('aaaaaaaaaa', 'twin', 'FAILED', 1700000009000), ('bbbbbbbbbb', 'twin', 'RUNNING', NULL);
-INSERT INTO params VALUES ('lr', '0.1', 'aaaaaaaaaa'), ('lr', '0.2', 'bbbbbbbbbb');
-INSERT INTO metrics VALUES
-  ('loss', 1.5, 1700000000000, 'aaaaaaaaaa', 1, 0), ('loss', 0, 1700000001000, 'aaaaaaaaaa', 2, 1),
-  ('loss', 1.7976931348623157e308, 1700000002000, 'aaaaaaaaaa', 3, 0), ('loss', 9, 1700000002000, 'bbbbbbbbbb', 1, 0),
-  ('loss', 'no number', 1700000003000, 'aaaaaaaaaa', 4, 0), (NULL, 3, 1700000003000, 'aaaaaaaaaa', 4, 0),
-  ('loss', 0.5, 'soon', 'aaaaaaaaaa', 'five', 0);
-"""
-TRACKIO = """
-CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT);
-CREATE TABLE configs (id INTEGER PRIMARY KEY, run_id TEXT, run_name TEXT, config TEXT, created_at TEXT);
-INSERT INTO configs VALUES (1, 'r1', 'first', '{"lr": 0.1, "_Username": null}', '');
-INSERT INTO metrics VALUES
-  (1, 'r1', '2026-01-01T00:00:00+00:00', 'first', 0, '{"loss": "NaN", "epoch": 0.5, "n": {"a": 1}}'),
-  (2, 'r1', '2026-01-01T00:00:01', 'first', 1, CAST('{"loss": 0.5, "epoch": 1.0}' AS BLOB)),
-  (3, 'r2', 'never', 'second', 0, '{"loss": "-Infinity"}'), (4, 'r1', '', 'first', 2, '{"loss": '),
-  (5, 'r1', '', 'first', 3, '[1]');
-"""
 
 
 def test_mlflow_database_gives_a_run_each(tmp_path: Path) -> None:
@@ -511,21 +181,6 @@ def test_other_databases_are_not_claimed(tmp_path: Path, script: str) -> None:
     assert not sqlite_stores.claims(database(tmp_path / "x.db", script))
 
 
-# --- Sacred -----------------------------------------------------------------------------------------------------------
-
-
-def sacred_run(folder: Path, run: dict[str, Any], metrics: str = "{}") -> Path:
-    """The folder of a run as Sacred writes it: sorted keys, indented."""
-    path = folder / "7"
-    path.mkdir()
-    whole = {"experiment": {"name": "exp"}, "heartbeat": "2026-01-01T00:00:00", "status": "RUNNING", **run}
-    (path / "run.json").write_text(json.dumps(whole, indent=2, sort_keys=True))
-    (path / "config.json").write_text('{\n  "lr": 0.1,\n  "seed": 5\n}')
-    (path / "metrics.json").write_text(metrics)
-    (path / "cout.txt").write_text("loss 1\n")
-    return path
-
-
 def test_sacred_series_have_their_lines_steps_and_times(tmp_path: Path) -> None:
     """NaN stands bare; NumPy's numbers are wrapped; a pickled object is counted, not opened."""
     wrapped = {"dtype": "float64", "py/object": "numpy.float64", "value": 0.25}
@@ -596,39 +251,6 @@ def test_folder_of_json_files_that_are_not_sacred_is_not_claimed(tmp_path: Path)
     assert sacred.claims(tmp_path)
 
 
-# --- ClearML ----------------------------------------------------------------------------------------------------------
-
-
-def scalar(metric: str, variant: str, value: object, step: int) -> dict[str, object]:
-    """One event of a scalar."""
-    kind = {"type": "training_stats_scalar", "timestamp": 1700000000000 + step, "task": "offline-1"}
-    return {**kind, "metric": metric, "variant": variant, "value": value, "iter": step}
-
-
-SESSION = {
-    "task.json": json.dumps(
-        {"name": "my task", "hyperparams": {"Args": {"lr": {"value": "0.1"}, "none": {"value": None}}}}
-    ),
-    "metrics.jsonl": "\n".join(
-        [
-            json.dumps([scalar("loss", "train", 1.5, 0), scalar("loss", "val", 2, 0), {"type": "plot", "value": 3}]),
-            '[{"type": ',
-            json.dumps([scalar("acc", "acc", 0.5, 1), scalar("Summary", "final", 0.9, -(2**31)), "no event"]),
-        ]
-    ),
-    "log.jsonl": json.dumps([{"type": "log", "msg": "Traceback (most recent call last):\n  x\nValueError: bad\n"}])
-    + "\n",
-}
-
-
-def zipped(path: Path) -> Path:
-    """The session as a zip."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in SESSION.items():
-            archive.writestr(name, text)
-    return path
-
-
 @pytest.fixture(params=["folder", "zip"])
 def session(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """An offline session, as a folder and as a zip."""
@@ -667,9 +289,6 @@ def test_other_zips_and_folders_are_not_claimed(tmp_path: Path) -> None:
     assert not any(clearml.claims(path) for path in (tmp_path, tmp_path / "a.zip", tmp_path / "b.zip"))
 
 
-# --- Aim --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("script", "says"),
     [
@@ -689,15 +308,20 @@ def test_aim_repository_says_how_to_export_it(tmp_path: Path, script: str, says:
     assert {path.name for path in run.owned} == {"run_metadata.sqlite", "000005.log"}
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
-
-
 def test_nothing_is_claimed_that_is_not_there(tmp_path: Path) -> None:
     """Missing paths, empty folders, plain texts and links into nothing belong to no store."""
     (tmp_path / "train.log").write_text("epoch 1 loss 0.5\n")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     paths = (tmp_path, tmp_path / "train.log", tmp_path / "gone", tmp_path / "missing")
     assert not [(store.__name__, path.name) for store in STORES for path in paths if store.claims(path)]
+
+
+def test_more_values_than_fit_are_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: past a limit values are counted, not kept."""
+    monkeypatch.setattr(stored, "MAX_POINTS", 3)
+    run = only(wandb, wandb_run(tmp_path, [history(x=at) for at in range(5)]))
+    assert series(run, "x") == [0, 1, 2]
+    assert "only the first 3 of 5 values" in problems(run)
 
 
 def test_folder_reached_through_a_link_is_claimed_like_the_folder(tmp_path: Path) -> None:
@@ -709,7 +333,7 @@ def test_folder_reached_through_a_link_is_claimed_like_the_folder(tmp_path: Path
 
 def files_of_stores(folder: Path) -> Iterator[tuple[ModuleType, Path, Path]]:
     """Every store with a path it reads and a file in it that can be broken."""
-    run = wandb_run(folder, MANY[:3])
+    run = wandb_run(folder, [history(_step=at, loss=at) for at in range(3)])
     yield wandb, run, run / "run-abc.wandb"
     run = mlflow_run(folder, {"m": "1 1 1\n2 2 2\n"})
     yield from ((mlflow, run, run / name) for name in ("metrics/m", "meta.yaml"))

@@ -13,7 +13,7 @@ from postmortem.errors import Problem
 from postmortem.ingest import box_reader, events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
 from postmortem.ingest.lines import Text, clip, read_lines, sample
 from postmortem.ingest.pack import FormatPack
-from postmortem.ingest.reading import LINES, NOTES, Reading
+from postmortem.ingest.reading import LINES, NOTES, POINTS, Reading
 
 _CERTAIN = 0.5
 """Share of the sample from which a structured reader is taken at its word."""
@@ -95,22 +95,44 @@ def _of_pack(pack: FormatPack) -> Reader:
 
 
 def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
-    """A pack's reading, completed by the events and settings that all text logs print alike."""
+    """A pack's reading, completed by what the generic reader makes of the lines it left."""
     lines, problems = clip(text.lines, source)
     reading = regex_reader.read(lines, pack, source)
-    rest = shapes.messages(lines).only(reading.unread["line"].unique())
+    if reading.unread.is_empty():
+        return replace(reading, lines=text.count, understood=text.count, problems=problems)
+    rest = shapes.messages(lines).only(reading.unread)
+    found = keyvalue.measured(rest, events.find(rest, source), text, source)
+    if found.points.height:
+        reading = _with_more(reading, found)
+        rest = rest.only(reading.unread)
     return _completed(reading, rest, text, source, problems)
+
+
+def _with_more(reading: Reading, found: keyvalue.Measured) -> Reading:
+    """A pack's reading with measurements of lines it does not know; without a place of their own they take the last."""
+    places = reading.points.select("line", "step", "epoch").unique("line", keep="last").sort("line")
+    more = found.points.join_asof(places, on="line", strategy="backward")
+    alone = pl.col("step").is_null() & pl.col("epoch").is_null()
+    own = [pl.when(alone).then(f"{name}_right").otherwise(name).alias(name) for name in ("step", "epoch")]
+    more = more.with_columns(own).select(list(POINTS))
+    carrying = pl.concat([more["line"], found.counters["line"]]).unique()
+    return replace(
+        reading,
+        points=pl.concat([reading.points, more]).sort("line", maintain_order=True),
+        settings=pl.concat([reading.settings, found.totals]),
+        unread=reading.unread.filter(~pl.col("line").is_in(carrying.implode())),
+    )
 
 
 def _completed(
     reading: Reading, rest: shapes.Messages, text: Text, source: str, problems: tuple[Problem, ...]
 ) -> Reading:
     """A reading with the events and settings found in the lines it left."""
-    happened = events.find(rest, source)
+    happened, telling = events.find_with_lines(rest, source)
     places = reading.points.select("line", "epoch", "step").sort("line")
     notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(pl.Schema(NOTES))
     told = settings.find(rest, reading.points)
-    carrying = pl.concat([notes["line"], told["line"]]).unique()
+    carrying = pl.concat([telling, told["line"]]).unique()
     unread = reading.unread.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
     return replace(
         reading,

@@ -49,6 +49,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|activated))"
         r"|^\W*(?:epoch \d+:? )?early[ -]?stopp(?:ing|ed)[\W]*$|\bepoch 0*\d+: early stopping"
         r"|\bstopp(?:ing|ed) early\b"
+        r"|^\W*early[ -]?stopping, best\b"
         r"|\bno improvement (?:in|for) .*\bstopping\b|did(?:n't| not) improve .*[Ss]topping",
     ),
     (
@@ -137,11 +138,16 @@ def find(told: Messages, source: str) -> pl.DataFrame:
         ``line``, ``time``, ``kind`` and ``text``, in file order. A traceback is one event, at the line of its
         exception.
     """
+    return find_with_lines(told, source)[0]
+
+
+def find_with_lines(told: Messages, source: str) -> tuple[pl.DataFrame, pl.Series]:
+    """What ``find`` returns, and the lines it was told in: of a traceback all of them."""
     inside, raised = _tracebacks(told)
     hits = _likely(told).filter(~pl.col("line").is_in(inside.implode()))
     found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
-    return _timed(found, source)
+    return _timed(found, source), pl.concat([found["line"], inside])
 
 
 def _likely(told: Messages) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import polars as pl
 
 from postmortem import names
 from postmortem.ingest import axes
+from postmortem.ingest.judge import is_config
 from postmortem.ingest.records import Records
 
 _SAMPLE = 500  # records looked at to tell what a list of objects is
@@ -239,8 +240,8 @@ def first_line(node: Any) -> int:
 def _is_result(node: Mapping[str, Any]) -> bool:
     """Whether one flat object is a record (final metrics) and no configuration that mentions a loss."""
     numeric = _numeric_labels(node)
-    measured = sum(_measures(label) for label in numeric)
-    set_up = sum(names.fact_key(axes.key(label)) in _SET_UP for label in numeric)
+    measured = sum(_measures(label) and not is_config(label) for label in numeric)
+    set_up = sum(names.fact_key(axes.key(label)) in _SET_UP or is_config(label) for label in numeric)
     return measured > set_up and measured * 3 >= len(numeric)
 
 

@@ -102,7 +102,8 @@ def _is_core(label: str) -> bool:
     return bool(_CORE.search(_metric(label)))
 
 
-def _is_config(label: str) -> bool:
+def is_config(label: str) -> bool:
+    """The label names a setting (``loss_weight``, ``max_steps``), whatever measurement it mentions."""
     return bool(_CONFIG.search(_metric(label)))
 
 
@@ -114,4 +115,4 @@ def _is_lr(label: str) -> bool:
     return names.role(_metric(label)) == "lr"
 
 
-_TESTS = {"core": _is_core, "config": _is_config, "known": _is_known, "lr": _is_lr}
+_TESTS = {"core": _is_core, "config": is_config, "known": _is_known, "lr": _is_lr}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from postmortem import names
@@ -30,19 +32,48 @@ def read(text: Text, source: str) -> Reading:
     """
     lines, problems = clip(text.lines, source)
     told = shapes.messages(lines)
-    happened = events.find(told, source)
+    happened, telling = events.find_with_lines(told, source)
+    found = measured(told, happened, text, source)
+    points, counters = found.points, found.counters
+    stated = pl.concat([settings.find(told, points), found.totals]).sort("line")
+    if counters.height:
+        happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
+    notes = events.placed(happened, context.positions(counters, found.headings, happened["line"].unique().sort()))
+    carrying = pl.concat([points["line"], telling, stated["line"], counters["line"], _empty(told)]).unique()
+    unread = lines.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
+    understood = text.count - unread["line"].n_unique()
+    return Reading(source, NAME, points, notes, stated, understood, unread, text.count, problems)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measurements of a text (a frame of POINTS), and what says where they stand.
+
+    Attributes:
+        counters, headings: See ``context.positions``.
+        totals: What the counters say was planned, as a frame of SETTINGS.
+    """
+
+    points: pl.DataFrame
+    counters: pl.DataFrame
+    headings: pl.DataFrame
+    totals: pl.DataFrame
+
+
+def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str) -> Measured:
+    """The measurements in some messages of a text.
+
+    Args:
+        told: The messages.
+        happened: The events found in them; an announcement repeats a measurement.
+        text: The whole file, whose last line may be cut.
+        source: Its path as it is to be shown.
+    """
     found = _without_cut_number(shapes.numbers(told), text)
     counters = _counters(found)
     headings = _headings(told, counters)
     points = _points(_accepted(found, counters, happened), counters, headings, told, source)
-    stated = pl.concat([settings.find(told, points), _stated_totals(counters, points)]).sort("line")
-    if counters.height:
-        happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
-    notes = events.placed(happened, context.positions(counters, headings, happened["line"].unique().sort()))
-    carrying = pl.concat([points["line"], happened["line"], stated["line"], counters["line"], _empty(told)]).unique()
-    unread = lines.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
-    understood = text.count - unread["line"].n_unique()
-    return Reading(source, NAME, points, notes, stated, understood, unread, text.count, problems)
+    return Measured(points, counters, headings, _stated_totals(counters, points))
 
 
 def share(lines: pl.DataFrame) -> float:

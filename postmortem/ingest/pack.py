@@ -136,8 +136,9 @@ class FormatPack(_Strict):
 
     Attributes:
         epochs_from: Number of the first epoch, which turns ``batch`` of ``batches`` into a step of the run.
-        lines, context, events: A line belongs to the first pattern that hits it.
-        config: May hit lines of other patterns too.
+        lines, context: A line belongs to the first pattern that hits it.
+        events: May hit lines of ``context`` too.
+        config: May hit lines of all other patterns too.
         ignore: Lines known to carry nothing; tried before all others.
     """
 

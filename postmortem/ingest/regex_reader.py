@@ -81,9 +81,11 @@ def _sorted_out(lines: pl.DataFrame, pack: FormatPack) -> tuple[Hits, pl.DataFra
     hits: Hits = {"lines": [], "context": [], "events": [], "config": [], "ignore": []}
     rest = lines
     for part, _, regex in pack.patterns():
-        taken, left = _take(lines if part == "config" else rest, regex)
+        # What states a setting or tells of an event may say where the lines after it stand as well.
+        again = {"config": [lines], "events": [rest, *hits["context"]]}.get(part, [])
+        taken, left = _take(pl.concat(one.select(lines.columns) for one in again).sort("row") if again else rest, regex)
         hits[part].append(taken)
-        rest = rest.join(taken, on="row", how="anti", maintain_order="left") if part == "config" else left
+        rest = rest.join(taken, on="row", how="anti", maintain_order="left") if again else left
     return hits, rest
 
 

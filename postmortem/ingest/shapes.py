@@ -56,9 +56,10 @@ class Messages:
         keep = self.masks.select(condition).to_series()
         return self.lines.filter(keep.gather(self.lines["mask"])) if len(keep) else self.lines
 
-    def only(self, lines: pl.Series) -> Messages:
-        """The same without all other lines."""
-        return Messages(self.lines.filter(pl.col("line").is_in(lines.implode())), self.masks)
+    def only(self, rows: pl.DataFrame) -> Messages:
+        """The same without all but the rows of a LINES frame."""
+        lines = self.lines.join(rows, on=["line", "text"], how="semi", maintain_order="left")
+        return Messages(lines, self.masks)
 
 
 @dataclass(frozen=True)

@@ -112,4 +112,5 @@ def _block(height: float | None, low: float, high: float) -> str:
         return _NOT_FINITE
     if high == low:
         return _BLOCKS[len(_BLOCKS) // 2 - 1]  # a flat series runs along the middle
-    return _BLOCKS[min(int((height - low) / (high - low) * len(_BLOCKS)), len(_BLOCKS) - 1)]
+    share = (height / 2 - low / 2) / (high / 2 - low / 2)  # halves: the difference of two large floats may overflow
+    return _BLOCKS[min(int(share * len(_BLOCKS)), len(_BLOCKS) - 1)]

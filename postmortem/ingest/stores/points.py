@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import polars as pl
 
 from postmortem.errors import Problem
 from postmortem.ingest import axes
 from postmortem.ingest.reading import POINTS, SETTINGS
+from postmortem.ingest.settings import MAX_SETTINGS
 from postmortem.schema import TIME
 
 MAX_POINTS = 10_000_000
@@ -108,12 +110,12 @@ def leaves(value: object, label: str = "", depth: int = 0) -> Iterator[tuple[str
 
 def settings(line: int, told: object) -> pl.DataFrame:
     """A configuration object as a frame of SETTINGS, without the tracker's own entries (``_wandb``, ``_Username``)."""
-    rows = [
+    rows = (
         (line, key, shown)
         for key, value in leaves(told)
         if key and not key.startswith("_") and len(shown := _shown(value)) <= _LONGEST
-    ]
-    return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    )
+    return pl.DataFrame(list(islice(rows, MAX_SETTINGS)), schema=dict(SETTINGS), orient="row")
 
 
 def _shown(value: object) -> str:

@@ -62,7 +62,7 @@ def read(path: Path, shown: str) -> Reading:
                     scalars.add(block)
     except OSError as error:
         return Reading(shown, "tfevents", problems=(Problem(f"cannot be read: {error.strerror or error}", shown),))
-    faults = {**records.faults, "is not a well-formed event": scalars.malformed}
+    faults = {**records.faults, "is not a well-formed event": sorted(set(scalars.malformed))}
     return Reading(
         source=shown,
         format="tfevents",
@@ -185,7 +185,7 @@ class _Scalars:
         """A frame of POINTS, in file order."""
         if not self._parts:
             return pl.DataFrame(schema=POINTS)
-        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
+        columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         if self._foreign:
             kept = ~(columns[-1] & np.isin(columns[3], list(self._foreign)))
             columns = [column[kept] for column in columns]
@@ -203,7 +203,7 @@ class _Scalars:
 
     def settings(self) -> pl.DataFrame:
         """A frame of SETTINGS, in file order."""
-        return pl.DataFrame(self._settings, schema=SETTINGS, orient="row")
+        return pl.DataFrame(self._settings or None, schema=SETTINGS, orient="row")
 
 
 def _values(data: Bytes, events: Fields, broken: Flags) -> Fields:

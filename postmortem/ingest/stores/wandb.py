@@ -230,9 +230,9 @@ def _numbers(items: Iterable[_Item]) -> Iterator[tuple[str, float]]:
     held = list(items)
     typed = {path[:-1] for path, _ in held if path[-1] == "_type"}
     for path, value in held:
-        if typed and any(path[:depth] in typed for depth in range(1, len(path))):
-            continue
         label = path[0] if len(path) == 1 else ".".join(path)
+        if not label or (typed and any(path[:depth] in typed for depth in range(1, len(path)))):
+            continue
         try:
             yield label, float(value)  # nearly all are plain numbers, which need no parser
         except ValueError:
