@@ -79,6 +79,13 @@ def test_mlflow_step_zero_throughout_is_no_step(tmp_path: Path, text: str, steps
     assert points(only(mlflow, mlflow_run(tmp_path, {"m": text})))["step"].to_list() == steps
 
 
+def test_mlflow_line_of_overwritten_parts_counts_once(tmp_path: Path) -> None:
+    """A carriage return in a metric's file makes several unread parts of one line."""
+    run = only(mlflow, mlflow_run(tmp_path, {"m": "1 1 1\n2 \r 2 \r x 2\n"}))
+    counts = [(each.lines, each.understood) for each in run.readings if each.source.endswith("/m")]
+    assert counts == [(2, 1)]
+
+
 def test_mlflow_claims_runs_only_and_follows_no_link(tmp_path: Path) -> None:
     """The ``meta.yaml`` of an experiment has no run in it; a link among the metrics is not read."""
     folder = mlflow_run(tmp_path, {"m": "1 1 1\n"})

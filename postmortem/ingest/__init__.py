@@ -22,6 +22,8 @@ Progress = Callable[[int, int, str], None]
 """Called before each file with the number of files done, the number of all files, and the file's name."""
 
 _NO_SETTINGS: Mapping[str, str] = {}
+_CONFIGURATION = (".yaml", ".yml")  # whatever the name: nobody logs in YAML
+_NO_HASHES = pl.Series([], dtype=pl.UInt64)
 
 
 def read(
@@ -67,6 +69,8 @@ def read(
 
 
 def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
+    if found.path.suffix in _CONFIGURATION:
+        return Capture(configuration.read_config(found.path, found.shown), found.folder, _NO_HASHES, _NO_HASHES)
     text = read_lines(found.path, found.shown)
     reading = (
         detect.read(text, found.shown, packs)

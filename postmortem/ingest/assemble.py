@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from postmortem import names, schema
 from postmortem.ingest import restarts
 from postmortem.ingest.reading import LINES, SETTINGS, Reading
-from postmortem.ingest.same import Capture, processes, without_copies
+from postmortem.ingest.same import Capture, aligned, equal_as_printed, processes, without_copies
 from postmortem.model import Run, Source
 
 _COMMAND_LINE = "--set"
@@ -32,40 +33,47 @@ def assemble(
         configs: Configuration files read as settings, each with its folder.
         settings: Facts from the command line, added to every run.
     """
-    distinct = without_copies(captures)
-    folders = sorted({capture.folder for capture in distinct})
-    groups = [group for folder in folders for group in processes([one for one in distinct if one.folder == folder])]
-    titles = _titles(groups)
+    homes: dict[str, list[Capture]] = {}
+    for capture in without_copies(captures):
+        homes.setdefault(capture.folder, []).append(capture)
+    groups = [group for folder in sorted(homes) for group in processes(homes[folder])]
     runs: list[Run] = []
-    for title, group in zip(titles, groups, strict=True):
-        beside = _beside(group[0].folder, configs, folders)
+    for title, group in zip(_titles(groups), groups, strict=True):
+        beside = _beside(group[0].folder, configs, homes)
         runs += _runs(title, group, beside, settings)
     return tuple(runs)
 
 
 def _titles(groups: Sequence[Sequence[Capture]]) -> list[str]:
     """A short readable name for each process: its folder where that has one, else its file; common folders removed."""
-    folders = [group[0].folder for group in groups]
-    shared = [folder for folder in folders if folders.count(folder) > 1]
-    paths = [
-        str(Path(group[0].reading.source).with_suffix("")) if folder in shared or len(groups) == 1 else folder
-        for folder, group in zip(folders, groups, strict=True)
-    ]
-    root = os.path.commonpath([str(Path(path).parent) for path in paths]) if paths else ""
-    short = [os.path.relpath(path, root or ".") for path in paths]
+    folders = Counter(group[0].folder for group in groups)
     full = [group[0].reading.source for group in groups]
-    return [title if short.count(title) == 1 else path for title, path in zip(short, full, strict=True)]
+    paths = [
+        str(Path(source).with_suffix("")) if folders[group[0].folder] > 1 or len(groups) == 1 else group[0].folder
+        for source, group in zip(full, groups, strict=True)
+    ]
+    short = _without_common(paths)
+    taken = Counter(short)
+    return [title if taken[title] == 1 else path for title, path in zip(short, full, strict=True)]
 
 
-def _beside(folder: str, configs: Sequence[tuple[str, Reading]], folders: Sequence[str]) -> list[Reading]:
+def _without_common(paths: Sequence[str]) -> list[str]:
+    """The paths without the folders above all of them; as they are when some are absolute and some are not."""
+    if len({Path(path).is_absolute() for path in paths}) != 1:
+        return list(paths)
+    root = os.path.commonpath([str(Path(path).parent) for path in paths])
+    return [os.path.relpath(path, root or ".") for path in paths]
+
+
+def _beside(folder: str, configs: Sequence[tuple[str, Reading]], homes: Container[str]) -> list[Reading]:
     """Configuration that applies to a run: of its own folder, or of a folder above that has no runs itself."""
     own = [reading for home, reading in configs if home == folder]
-    above = [reading for home, reading in configs if home not in folders and Path(home) in Path(folder).parents]
-    return own or above
+    parents = {str(parent) for parent in Path(folder).parents}
+    return own or [reading for home, reading in configs if home not in homes and home in parents]
 
 
 def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], settings: Mapping[str, str]) -> list[Run]:
-    readings = [capture.reading for capture in group]
+    readings = aligned(group)
     metrics = _metrics(readings)
     events = _stacked(readings, "notes")
     logs = [reading.source for reading in readings]
@@ -169,17 +177,26 @@ def _with_train(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
-    """Of values that several files tell at one place keeps those of the file that tells them in most digits."""
-    place = ["split", "metric", pl.coalesce(pl.col("step").cast(pl.Float64), "epoch").alias("at")]
-    digits = pl.col("value").cast(pl.String).str.len_bytes().mean().over(["source", "split", "metric"])
-    marked = points.with_columns(digits=digits, place=pl.struct(place))
-    placed = marked.filter(pl.coalesce(pl.col("step").cast(pl.Float64), "epoch").is_not_null())
-    best = placed.sort("digits", descending=True, maintain_order=True).unique(
-        "place", keep="first", maintain_order=True
+    """Of values that several files tell at one place keeps those of the file that tells them in most digits.
+
+    The place of a series is its step where all files have it, else its epoch. Where a file has several values in an
+    epoch, one of another file repeats them only if it is equal.
+    """
+    series = ["split", "metric"]
+    stepped = pl.col("step").is_not_null().all().over(series)
+    at = pl.when(stepped).then(pl.col("step").cast(pl.Float64)).otherwise("epoch")
+    digits = pl.col("value").cast(pl.String).str.len_bytes().mean().over("source", *series)
+    marked = points.with_columns(at=at, digits=digits)
+    place = [*series, "at"]
+    marked = marked.with_columns(
+        said=pl.col("value").last().over("source", *place),
+        crowded=(pl.len().over("source", *place) > 1).any().over(series),
     )
-    told = best.select("place", teller="source")
-    kept = marked.join(told, on="place", how="left", maintain_order="left")
-    return kept.filter(pl.col("teller").is_null() | (pl.col("teller") == pl.col("source"))).select(points.columns)
+    best = marked.filter(pl.col("at").is_not_null()).sort("digits", descending=True, maintain_order=True)
+    told = best.unique(place, keep="first", maintain_order=True).select(*place, "said", teller="source")
+    met = marked.drop("said").join(told, on=place, how="left", maintain_order="left")
+    repeated = (pl.col("teller") != pl.col("source")) & (~pl.col("crowded") | equal_as_printed("value", "said"))
+    return met.filter(~repeated.fill_null(False)).select(points.columns)
 
 
 def _with_attempts(events: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -13,6 +15,9 @@ from postmortem import names
 from postmortem.ingest.reading import Reading
 
 _MOSTLY = 0.9
+_AGREEING = 0.8  # share of the values told twice that must be equal for one process
+_MEETINGS = 2  # places from which that can be said
+_STRUCTURED = ("json", "json-lines", "table", "box")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
 
 
@@ -31,6 +36,29 @@ class Capture:
     lines: pl.Series
     stamped: pl.Series
     copies: tuple[str, ...] = ()
+
+    @cached_property
+    def span(self) -> tuple[Any, Any]:
+        """The first and the last moment told, or None twice."""
+        time = self.reading.points["time"]
+        return (time.min(), time.max()) if time.null_count() < len(time) else (None, None)
+
+    @cached_property
+    def told(self) -> pl.DataFrame:
+        """``split``, ``metric``, ``step``, ``epoch`` and ``value`` of each point."""
+        labels = self.reading.points.select("label", "split").unique()
+        parsed = [(label, split, *_place(label, split)) for label, split in labels.iter_rows()]
+        schema = dict.fromkeys(("label", "split", "in", "metric"), pl.String())
+        named = pl.DataFrame(parsed, schema=schema, orient="row")
+        rows = self.reading.points.join(
+            named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left"
+        )
+        return rows.select("metric", "step", "epoch", "value", split="in")
+
+    def keyed(self, key: str) -> pl.DataFrame:
+        """The last value at each place: ``split``, ``metric``, ``at`` (the step or the epoch) and ``value``."""
+        places = self.told.select("split", "metric", "value", at=pl.col(key).cast(pl.Float64)).drop_nulls()
+        return places.unique(["split", "metric", "at"], keep="last")
 
 
 def without_copies(captures: Sequence[Capture]) -> list[Capture]:
@@ -82,21 +110,33 @@ def _complete(one: Capture, other: Capture) -> bool:
         return False
     if one.reading.points.is_empty() or other.reading.points.is_empty():
         return False
-    if _apart(one.reading, other.reading):
+    if _apart(one, other):
         return False
-    shared, agreeing = _agreement(one.reading, other.reading)
-    if shared:
-        return agreeing >= 0.8 * shared and shared >= 2
+    agreement = _agreement(one, other)
+    if agreement.shared:
+        return agreement.share >= _AGREEING and agreement.shared >= _MEETINGS
     return _stem(one) == _stem(other) or one.reading.format != other.reading.format
 
 
-def _apart(one: Reading, other: Reading) -> bool:
+def aligned(group: Sequence[Capture]) -> list[Reading]:
+    """The readings of one process with the epochs numbered as its log numbers them.
+
+    A history is a list whose index is the epoch, so its epochs start from 0 where those of the log start from 1.
+    """
+    log = next((one for one in group if one.reading.format not in _STRUCTURED), group[0])
+    return [one.reading if one is log else _shifted(one.reading, _agreement(log, one).shift) for one in group]
+
+
+def _shifted(reading: Reading, shift: int) -> Reading:
+    return replace(reading, points=reading.points.with_columns(pl.col("epoch") + shift)) if shift else reading
+
+
+def _apart(one: Capture, other: Capture) -> bool:
     """Both tell the time, and one ended before the other began."""
-    spans = [(reading.points["time"].min(), reading.points["time"].max()) for reading in (one, other)]
-    (first, last), (start, end) = spans
+    (first, last), (start, end) = one.span, other.span
     if first is None or start is None:
         return False
-    return bool(last < start or end < first)  # type: ignore[operator]
+    return bool(last < start or end < first)
 
 
 def _stem(capture: Capture) -> str:
@@ -106,32 +146,45 @@ def _stem(capture: Capture) -> str:
     return " ".join(word for word in words if names.split_word(word) is None and word not in common)
 
 
-def _agreement(one: Reading, other: Reading) -> tuple[int, int]:
-    """How many values stand at a place both tell of, and how many of them are equal to the precision printed."""
-    for key in ("step", "epoch"):
-        met = _keyed(one, key).join(_keyed(other, key), on=["split", "metric", "at"], how="inner")
-        if met.height:
-            return met.height, int(met.select(_equal_as_printed("value", "value_right").sum()).item())
-    return 0, 0
+class _Agreement(NamedTuple):
+    """How many values stand at a place two records tell of, and how many of them are equal as printed.
+
+    ``shift`` is what to add to the epochs of the second to number them as the first does.
+    """
+
+    shared: int
+    equal: int
+    shift: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.equal / max(self.shared, 1)
 
 
-def _equal_as_printed(one: str, other: str) -> pl.Expr:
+def _agreement(one: Capture, other: Capture) -> _Agreement:
+    """Epochs from 0 in one and from 1 in the other are the same epochs when more values agree that way."""
+    stepped = _met(one, other, "step", 0)
+    plain = stepped if stepped.shared else _met(one, other, "epoch", 0)
+    starts = (one.told["epoch"].min(), other.told["epoch"].min())
+    if starts not in ((0.0, 1.0), (1.0, 0.0)):
+        return plain
+    moved = _met(one, other, "epoch", 1 if starts[0] else -1)
+    return moved if moved.share > plain.share else plain
+
+
+def _met(one: Capture, other: Capture, key: str, shift: int) -> _Agreement:
+    moved = other.keyed(key).with_columns(pl.col("at") + shift)
+    met = one.keyed(key).join(moved, on=["split", "metric", "at"], how="inner")
+    return _Agreement(met.height, int(met.select(equal_as_printed("value", "value_right").sum()).item()), shift)
+
+
+def equal_as_printed(one: str, other: str) -> pl.Expr:
     """Equal when the one with more decimals is rounded to those of the other; NaN equals NaN."""
     decimals = [pl.col(name).cast(pl.String).str.extract(r"\.([0-9]+)$", 1).str.len_bytes() for name in (one, other)]
     unit = pl.lit(10.0).pow(-pl.min_horizontal(decimals).cast(pl.Float64))
     tolerance = pl.coalesce(0.501 * unit, 1e-3 * pl.col(one).abs())  # exponents have no plain decimals
     near = (pl.col(one) - pl.col(other)).abs() <= tolerance
     return near | (pl.col(one).is_nan() & pl.col(other).is_nan()) | (pl.col(one) == pl.col(other))
-
-
-def _keyed(reading: Reading, key: str) -> pl.DataFrame:
-    labels = reading.points.select("label", "split").unique()
-    parsed = [(label, split, *_place(label, split)) for label, split in labels.iter_rows()]
-    schema = {"label": pl.String(), "split": pl.String(), "in": pl.String(), "metric": pl.String()}
-    named = pl.DataFrame(parsed, schema=schema, orient="row")
-    rows = reading.points.join(named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left")
-    places = rows.select(split="in", metric="metric", at=pl.col(key).cast(pl.Float64), value="value").drop_nulls()
-    return places.unique(["split", "metric", "at"], keep="last")
 
 
 def _place(label: str, split: str | None) -> tuple[str, str]:

@@ -29,12 +29,16 @@ def _timed(view: RunView) -> tuple[Timeline, stats.Segments] | None:
 
 @function("number", "timing")
 def pace(view: RunView) -> Value:
-    """Seconds per unit of progress in the undisturbed stretches of the run."""
+    """Seconds per unit of progress in the undisturbed stretches of the run, with the place of one of them."""
     clock = _clock(view)
     if clock is None:
         return _NO_CLOCK
-    healthy = stats.healthy_pace(clock[1])
-    return Scalar(healthy) if healthy is not None else absent("no undisturbed stretch is logged")
+    found, intervals = clock
+    healthy = stats.healthy_pace(intervals)
+    if healthy is None:
+        return absent("no undisturbed stretch is logged")
+    nearest = int(np.argmin(np.abs(intervals.per_unit - healthy)))
+    return Scalar(healthy, found.marks.point(int(intervals.index[nearest])))
 
 
 @function("text", "timing")

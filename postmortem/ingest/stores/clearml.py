@@ -28,7 +28,7 @@ MAX_LINE = 16 << 20
 _MAX_OUTPUT = 200_000  # lines of captured output in which events are looked for
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
 _NO_ITERATION = -(2**31)  # of a single value
-_BROKEN = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
+_BROKEN = (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError)
 
 _Open = Callable[[str], IO[bytes]]
 

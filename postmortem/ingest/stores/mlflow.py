@@ -102,7 +102,7 @@ def _metric(file: Path, shown: str, label: str) -> Reading:
     )
     unread = text.lines.filter(rows["value"].is_null() & (rows["text"].str.strip_chars() != ""))
     points = without_default_steps(found.select(list(POINTS)).cast(pl.Schema(POINTS)))
-    understood = text.count - unread.height
+    understood = text.count - unread["line"].n_unique()
     return Reading(
         shown, "mlflow", points, understood=understood, unread=unread, lines=text.count, problems=text.problems
     )
