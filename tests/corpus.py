@@ -20,8 +20,8 @@ from postmortem.ingest.pack import load_packs
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 COVERED = Path(__file__).with_name("corpus_covered.txt")
 
-# Event files and stores of many little files: read by readers of their own, or said to be unread.
-STORES = frozenset({"aim-repo", "kaldi-gmm-logs", "mlflow-filestore", "tensorboard-tfevents", "tfevents", "wandb-run"})
+# Many files of one iteration each, of tools that print no records: said to be unread.
+STORES = frozenset({"kaldi-gmm-logs"})
 
 # Names the manifest's own parsers made up, and the label that is in the file.
 ALIASES = {

@@ -103,6 +103,75 @@ def test_a_log_and_its_history_are_one_run(tmp_path: Path) -> None:
     assert runs[0].metrics.filter(pl.col("split") == "val")["value"].to_list() == history["val_loss"]
 
 
+@pytest.mark.parametrize("epochs", [0, 1, None])
+def test_a_history_counted_from_zero_is_the_log_counted_from_one(tmp_path: Path, epochs: int | None) -> None:
+    """A list index is an epoch as well: each value once, in full precision, at the epoch the log gives it."""
+    loss = [1 / (e + 2) for e in range(6)]
+    rows = [
+        {"loss": x, "val_loss": 1.3 * x} | ({} if epochs is None else {"epoch": epochs + e}) for e, x in enumerate(loss)
+    ]
+    log = "".join(f"Epoch {e + 1}/6 - loss: {x:.4f} - val_loss: {1.3 * x:.4f}\n" for e, x in enumerate(loss))
+    (run,) = _read(tmp_path, {"train.log": log, "history.json": json.dumps(rows, indent=1)})
+    got = run.metrics.filter(pl.col("split") == "train").select("epoch", "value").rows()
+    assert got == [(float(e + 1), x) for e, x in enumerate(loss)]
+    assert run.metrics.height == 12
+
+
+def test_a_log_by_epochs_and_a_history_by_steps_are_compared_by_epochs(tmp_path: Path) -> None:
+    """Step 4 of one file is not epoch 4 of the other."""
+    loss = [1 / (e + 2) for e in range(8)]
+    rows = [{"step": 4 * (e + 1), "epoch": e + 1.0, "eval_loss": x} for e, x in enumerate(loss)]
+    log = "".join(f"{{'eval_loss': {x:.4f}, 'epoch': {e + 1}.0}}\n" for e, x in enumerate(loss))
+    (run,) = _read(tmp_path, {"train.log": log, "trainer_state.json": json.dumps({"log_history": rows}, indent=1)})
+    assert run.metrics["value"].to_list() == loss
+    assert run.metrics["step"].to_list() == [row["step"] for row in rows]
+
+
+def test_measurements_by_the_batch_are_no_repeats_of_their_epoch(tmp_path: Path) -> None:
+    """Of a file with several values in an epoch only the one the other file tells is a repeat."""
+    mean = [1 / (e + 2) for e in range(5)]
+    log = "".join(
+        "".join(f"Epoch {e + 1} batch {b}/3 loss: {x + 0.01 * (b - 2):.4f}\n" for b in (1, 2, 3))
+        for e, x in enumerate(mean)
+    )
+    rows = [{"epoch": e + 1, "loss": x, "val_loss": x + 1} for e, x in enumerate(mean)]
+    runs = _read(tmp_path, {"train.log": log, "history.json": json.dumps(rows, indent=1)})
+    lines = {
+        line for run in runs for source, line in run.metrics.select("source", "line").rows() if "train.log" in source
+    }
+    assert len(lines) >= 10
+
+
+def test_absolute_and_relative_paths_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no folder above both, so each run has the name of its file."""
+    (tmp_path / "a.log").write_text(_log(range(1, 4), 1))
+    (tmp_path / "b.log").write_text(_log(range(1, 4), 2, 0.5))
+    monkeypatch.chdir(tmp_path)
+    logs = ingest.read(["a.log", str(tmp_path / "b.log")])
+    assert len({run.name for run in logs.runs}) == 2
+
+
+def test_configuration_under_an_unusual_name_gives_no_metrics(tmp_path: Path) -> None:
+    """A setting that mentions a loss is a setting, in YAML and in JSON."""
+    nested = {"model": {"lr": 0.1, "epochs": 10}, "train": {"loss": "mse", "loss_weight": 0.5, "max_steps": 10}}
+    (tmp_path / "1-run-x-settings9.json").write_text(json.dumps(nested, indent=1))
+    (tmp_path / "1-run-x-setup9.yaml").write_text(
+        "lr0: 0.01\nbox: 7.5\nloss: 0.5\nval: true\nepochs: 10\nmomentum: 0.9\n"
+    )
+    assert not ingest.read([tmp_path]).runs
+
+
+def test_many_captures_are_told_apart_and_copies_found(tmp_path: Path) -> None:
+    """Copies are found by a few lines each; a file whose end was cut, and one with as much as a tenth missing, too."""
+    files = {f"run{n}.log": _log(range(1, 30), 1 + n, 0.01 * n) for n in range(12)}
+    whole = files["run3.log"].splitlines(keepends=True)
+    files["cut.log"] = "".join(whole[:-1])[:-4]
+    files["thinned.log"] = "".join(line for n, line in enumerate(whole) if n % 12)
+    runs = _read(tmp_path, files)
+    copies = {Path(source.path).name: len(source.copies) for run in runs for source in run.sources}
+    assert copies == {f"run{n}.log": 2 * (n == 3) for n in range(12)}
+
+
 @pytest.mark.parametrize(
     ("rows", "want"),
     [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from postmortem.ingest import events, lines, shapes
+from postmortem.ingest import events, keyvalue, lines, shapes
 
 
 def _find(*rows: str) -> list[tuple[int, str, str]]:
@@ -19,12 +20,14 @@ def _find(*rows: str) -> list[tuple[int, str, str]]:
         ("RuntimeError: MPS backend out of memory (MPS allocated: 9 GB)", "oom"),
         ("slurmstepd: error: Detected 1 oom-kill event(s) in step 3.batch", "oom"),
         ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8.58 GiB for an array", "oom"),
+        ("_ArrayMemoryError: Unable to allocate 8.58 GiB", "oom"),
         ("Killed", "killed"),
         ("slurmstepd: error: *** JOB 3073097 ON c17 CANCELLED AT 2024-01-01 DUE TO TIME LIMIT ***", "killed"),
         ("exitcode  : -9 (pid: 77)", "killed"),
         ("Loss is nan, stopping training", "nan-warning"),
         ("WARNING: non-finite gradients detected at step 7", "nan-warning"),
         ("Epoch 00012: early stopping", "early-stop"),
+        ("Early stopping, best iteration is:", "early-stop"),
         ("Early stopping triggered after 12 epochs", "early-stop"),
         ("Early stopping at epoch 12", "early-stop"),
         ("Resuming from checkpoint out/step_500", "restart"),
@@ -108,3 +111,13 @@ def test_what_a_traceback_ends_in(last: str, kind: str) -> None:
 def test_repeated_warnings_are_kept_once() -> None:
     """A warning that comes a thousand times with other numbers is one event."""
     assert len(_find(*(f"x/y.py:{n}: UserWarning: odd {n}" for n in range(1000)))) == 1
+
+
+def test_every_line_of_a_traceback_is_understood() -> None:
+    """The event stands at the exception; the frames above it are part of it, whatever they hold."""
+    text = "Epoch 1 loss: 0.5\nEpoch 2 loss: 0.4\nTraceback (most recent call last):\n"
+    text += '  File "a.py", line 3, in <module>\n    loss = step(0.5)\n           ^^^^\n'
+    text += "IndexError: Target 10 is out of bounds.\n"
+    reading = keyvalue.read(lines.from_bytes(text.encode()), "x.log")
+    assert reading.notes.filter(pl.col("kind") == "traceback")["line"].to_list() == [7]
+    assert (reading.understood, reading.unread.height) == (7, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from postmortem import ingest
 from postmortem.builtin import shipped
 from postmortem.errors import FormatError, InputError
 from postmortem.ingest import regex_reader
@@ -199,3 +200,24 @@ def test_literal_prefixes(regex: str, prefix: str) -> None:
 def test_captures_with_nested_groups() -> None:
     """The body of a capture ends at its own bracket."""
     assert captures(r"(?P<a>x(?:y|\))+) (?<b>[^ ]+)") == {"a": r"x(?:y|\))+", "b": "[^ ]+"}
+
+
+def test_lines_a_pack_leaves_go_to_the_generic_reader(tmp_path: Path) -> None:
+    """Measurements beside a known format are kept, at their own place or the last one told; ignored lines are not."""
+    lines = [f"iter {n}: loss {3 - n / 1000:.4f}, time 21.50ms, mfu 12.10%" for n in range(0, 400, 10)]
+    lines += ["compiling the model... loss: 9.0"]
+    lines += [f"{{'eval_loss': {2.5 - n / 10:.2f}, 'eval_accuracy': 0.{50 + n}, 'epoch': {n}.0}}" for n in range(1, 4)]
+    lines += [f"Epoch {n}/3 | Train Loss: {2 - n / 10:.2f} | Val Loss: {2.1 - n / 10:.2f}" for n in range(1, 4)]
+    (tmp_path / "train.log").write_text("\n".join(lines) + "\n")
+    (run,) = ingest.read([tmp_path / "train.log"]).runs
+    counts = dict(run.metrics.group_by("label").len().iter_rows())
+    assert run.sources[0].format == "nanogpt"
+    assert {label: counts.get(label) for label in ("mfu", "eval_loss", "eval_accuracy", "Train Loss", "Val Loss")} == {
+        "mfu": 40,
+        "eval_loss": 3,
+        "eval_accuracy": 3,
+        "Train Loss": 3,
+        "Val Loss": 3,
+    }
+    assert 9.0 not in run.metrics["value"]
+    assert run.unread.is_empty()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
+from postmortem import names
 from postmortem.errors import Problem
 from postmortem.ingest import detect
 from postmortem.ingest import settings as configuration
@@ -16,6 +19,8 @@ from postmortem.ingest.lines import Text, read_lines
 from postmortem.ingest.pack import FormatPack, load_packs
 from postmortem.ingest.reading import Reading
 from postmortem.ingest.same import Capture
+from postmortem.ingest.stores import tfevents
+from postmortem.ingest.stores.recorded import Recorded
 from postmortem.model import Logs
 
 Progress = Callable[[int, int, str], None]
@@ -51,10 +56,19 @@ def read(
     packs = list(load_packs() if packs is None else packs)
     captures: list[Capture] = []
     configs: list[tuple[str, Reading]] = []
+    stored: list[tuple[str, Recorded]] = []
+    owned: set[Path] = set()
     problems = list(finding.problems)
     for done, found in enumerate(finding.files):
         if progress is not None:
             progress(done, len(finding.files), found.shown)
+        if found.path in owned:
+            continue
+        if found.store is not None:
+            runs = found.store.read(found.path, found.shown)
+            stored += [(found.folder, run) for run in runs]
+            owned.update(path for run in runs for path in run.owned)
+            continue
         if found.config:
             configs.append((found.folder, configuration.read_config(found.path, found.shown)))
             continue
@@ -64,13 +78,16 @@ def read(
             captures.append(capture)
         elif found.named and not capture.reading.problems:
             problems.append(_holds_nothing(found))
-    problems += [problem for _, reading in configs for problem in reading.problems]
-    return Logs(assemble(captures, configs, settings), tuple(problems))
+    told = [*(reading for _, reading in configs), *(reading for _, run in stored for reading in run.readings)]
+    problems += [problem for reading in told for problem in reading.problems]
+    return Logs(assemble(captures, configs, settings, stored), tuple(problems))
 
 
 def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
     if found.path.suffix in _CONFIGURATION:
         return Capture(configuration.read_config(found.path, found.shown), found.folder, _NO_HASHES, _NO_HASHES)
+    if tfevents.claims(found.path, _head(found.path)):
+        return _event_file(found)
     text = read_lines(found.path, found.shown)
     reading = (
         detect.read(text, found.shown, packs)
@@ -78,6 +95,24 @@ def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
         else Reading(found.shown, "none", problems=text.problems)
     )
     return Capture(reading, found.folder, *_signature(text))
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
+
+
+def _event_file(found: Found) -> Capture:
+    """A run of TensorBoard is a folder; writers of one process keep train and validation in folders inside it."""
+    reading = tfevents.read(found.path, found.shown)
+    split = names.split_word(Path(found.folder).name)
+    if split is None:
+        return Capture(reading, found.folder, _NO_HASHES, _NO_HASHES)
+    points = reading.points.with_columns(split=pl.lit(split))
+    return Capture(replace(reading, points=points), str(Path(found.folder).parent), _NO_HASHES, _NO_HASHES)
 
 
 def _signature(text: Text) -> tuple[pl.Series, pl.Series]:

@@ -13,18 +13,23 @@ import polars as pl
 from postmortem import names, schema
 from postmortem.ingest import restarts
 from postmortem.ingest.reading import LINES, SETTINGS, Reading
+from postmortem.ingest.stores.recorded import Recorded
 from postmortem.ingest.same import Capture, aligned, equal_as_printed, processes, without_copies
 from postmortem.model import Run, Source
 
 _COMMAND_LINE = "--set"
 _LOG_NAME = re.compile(r"(?i)log|out|txt|err")
+_NO_HASHES = pl.Series([], dtype=pl.UInt64)
 _FEW = 3  # settings every training has, from which a text without measurements is a run that never got far
 MAX_UNREAD = 2000
 """Most spans of unread lines kept of one run."""
 
 
 def assemble(
-    captures: Sequence[Capture], configs: Sequence[tuple[str, Reading]], settings: Mapping[str, str]
+    captures: Sequence[Capture],
+    configs: Sequence[tuple[str, Reading]],
+    settings: Mapping[str, str],
+    stored: Sequence[tuple[str, Recorded]] = (),
 ) -> tuple[Run, ...]:
     """Turns readings into runs.
 
@@ -32,16 +37,40 @@ def assemble(
         captures: Logs, each with the folder of its run.
         configs: Configuration files read as settings, each with its folder.
         settings: Facts from the command line, added to every run.
+        stored: Runs as trackers recorded them, each with the folder of its store.
     """
     homes: dict[str, list[Capture]] = {}
-    for capture in without_copies(captures):
-        homes.setdefault(capture.folder, []).append(capture)
+    kept = [(capture, _store_of(capture, stored)) for capture in without_copies(captures)]
+    for capture, store in kept:
+        if store is None:
+            homes.setdefault(capture.folder, []).append(capture)
     groups = [group for folder in sorted(homes) for group in processes(homes[folder])]
     runs: list[Run] = []
     for title, group in zip(_titles(groups), groups, strict=True):
         beside = _beside(group[0].folder, configs, homes)
         runs += _runs(title, group, beside, settings)
+    for (folder, recorded), title in zip(stored, _stored_titles(stored), strict=True):
+        group = [Capture(reading, folder, _NO_HASHES, _NO_HASHES) for reading in recorded.readings]
+        group += [capture for capture, store in kept if store == folder]
+        if any(capture.reading.points.height for capture in group):
+            runs += _runs(title, group, (), settings)
     return tuple(runs)
+
+
+def _store_of(capture: Capture, stored: Sequence[tuple[str, Recorded]]) -> str | None:
+    """The folder of a tracker's only run that a file lies in: what the tracker captured is of that run."""
+    alone = {folder for folder, count in Counter(folder for folder, _ in stored).items() if count == 1}
+    own = (str(folder) for folder in (Path(capture.folder), *Path(capture.folder).parents))
+    return next((folder for folder in own if folder in alone), None)
+
+
+def _stored_titles(stored: Sequence[tuple[str, Recorded]]) -> list[str]:
+    """The names trackers gave, with the folder of the store where two are alike."""
+    taken = Counter(recorded.name for _, recorded in stored)
+    return [
+        recorded.name if taken[recorded.name] == 1 else f"{Path(folder).name}/{recorded.name}"
+        for folder, recorded in stored
+    ]
 
 
 def _titles(groups: Sequence[Sequence[Capture]]) -> list[str]:
@@ -80,6 +109,7 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     facts = _facts([*readings, *beside], settings).with_columns(beside=~pl.col("source").is_in(logs))
     metrics = restarts.divide_sources(metrics, events.filter(pl.col("kind") == "restart"))
     parts = metrics["part"].n_unique() or 1
+    marks = _marks(metrics)
     sources = tuple(_source(capture) for capture in group) + tuple(
         Source(reading.source, reading.format, reading.lines) for reading in beside
     )
@@ -89,9 +119,9 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     ends = pl.col("kind").is_in(_ENDS)
     told = {
         "metrics": metrics,
-        "events": _with_attempts(_parted(events, metrics, "line", ends), metrics),
-        "facts": _parted(facts, metrics, "line", pl.lit(False)),
-        "unread": _parted(unread, metrics, "first", pl.lit(False)),
+        "events": _with_attempts(_parted(events, marks, "line", ends), marks),
+        "facts": _parted(facts, marks, "line", pl.lit(False)),
+        "unread": _parted(unread, marks, "first", pl.lit(False)),
     }
     runs = []
     for part in range(parts):
@@ -106,11 +136,20 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
 _ENDS = ("traceback", "oom", "killed", "finished", "early-stop", "checkpoint", "best", "nan-warning")
 
 
-def _parted(frame: pl.DataFrame, metrics: pl.DataFrame, line: str, backward: pl.Expr) -> pl.DataFrame:
+def _marks(metrics: pl.DataFrame) -> pl.DataFrame:
+    """``source``, ``line``, ``part`` and ``attempt`` of the lines that measure, by line; empty when all is one part."""
+    marks = metrics.select("source", "line", "part", "attempt")
+    if not any(marks.select((pl.col("part", "attempt") != pl.col("part", "attempt").first()).any()).rows()[0]):
+        return marks.clear()
+    last = (pl.col("line") != pl.col("line").shift(-1)) | (pl.col("source") != pl.col("source").shift(-1))
+    return marks.filter(last.fill_null(True)).unique(["source", "line"], keep="last").sort("line")
+
+
+def _parted(frame: pl.DataFrame, marks: pl.DataFrame, line: str, backward: pl.Expr) -> pl.DataFrame:
     """Adds ``part``: the run within the record that rows belong to, by the measurement after them or ``backward``."""
-    marks = (
-        metrics.select("source", pl.col("line").alias(line), "part").unique(["source", line], keep="last").sort(line)
-    )
+    if marks.is_empty():
+        return frame.with_columns(part=pl.lit(0, pl.UInt32))
+    marks = marks.select("source", pl.col("line").alias(line), "part")
     rows = frame.with_row_index("order").with_columns(pl.col(line).cast(pl.UInt32)).sort(line)
     after, before = (
         rows.join_asof(marks, on=line, by="source", strategy=way, check_sortedness=False)["part"]
@@ -199,9 +238,9 @@ def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
     return met.filter(~repeated.fill_null(False)).select(points.columns)
 
 
-def _with_attempts(events: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
+def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
     """Events in the attempt of the last measurement before them in their file."""
-    marks = metrics.select("source", "line", "attempt").unique(["source", "line"], keep="last").sort("line")
+    marks = marks.select("source", "line", "attempt")
     placed = events.sort("line").join_asof(marks, on="line", by="source", strategy="backward", check_sortedness=False)
     return placed.with_columns(pl.col("attempt").fill_null(0))
 

@@ -61,7 +61,7 @@ def times(stamps: pl.Series, source: str) -> pl.Series:
         stamps: Prefix texts; null where a line has none.
         source: Name of the file, which may tell the year.
     """
-    first = stamps.drop_nulls().head(1)
+    first = stamps.drop_nulls().head(1) if stamps.null_count() < len(stamps) else stamps.clear()
     form = next((form for form in _FORMS if first.str.contains(form).any()), None)
     if form is None:
         return pl.Series("time", [None] * len(stamps), TIME)

@@ -16,12 +16,21 @@ _NO_SPLIT = ""
 _OTHER_PASS = "other"
 
 
-def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series) -> pl.DataFrame:
-    """The position of each wanted line.
+def counted(counters: pl.DataFrame) -> pl.DataFrame:
+    """Adds what the counters say together: the step of the whole run, and which of them start anew in each epoch.
 
     Args:
         counters: One row a line that counts, in file order: ``line``, the ``COUNTERS`` as f64 (null where the line
             has none), ``governs``, and ``measures`` (the line also holds measurements).
+    """
+    return _with_steps(_with_epochs(counters))
+
+
+def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series) -> pl.DataFrame:
+    """The position of each wanted line.
+
+    Args:
+        counters: From ``counted``.
         headings: ``line`` and ``split`` of headings that open a split.
         wanted: Lines to place, ascending and unique.
 
@@ -30,7 +39,6 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
     """
     if wanted.is_empty():
         return pl.DataFrame(schema=_PLACES)
-    counters = _with_steps(_with_epochs(counters))
     has_epochs = counters["epoch"].is_not_null().any()
     # Where epochs are counted, the step of one line of measurements says nothing of the next one.
     hands_on = pl.col("governs") & ~(pl.col("measures") & pl.lit(has_epochs))
@@ -68,12 +76,14 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
 def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     """Planned epochs, steps and batches an epoch, as the totals of counters state them (``[200/514]``).
 
+    Args:
+        counters: From ``counted``.
+
     Returns:
         ``line``, ``key`` and ``value`` (text), one row each time a total is first printed or changes.
     """
     if counters.is_empty():
         return pl.DataFrame(schema={"line": pl.UInt32(), "key": pl.String(), "value": pl.String()})
-    counters = _with_steps(_with_epochs(counters))
     within = pl.col("within").fill_null(False)
     index_total = pl.coalesce("steps", "bars")
     keys = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import polars as pl
 from postmortem.errors import Problem
 from postmortem.ingest import box_reader, events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
 from postmortem.ingest.lines import Text, clip, read_lines, sample
-from postmortem.ingest.pack import FormatPack
+from postmortem.ingest.pack import FormatPack, with_metrics
 from postmortem.ingest.reading import LINES, NOTES, POINTS, Reading
 
 _CERTAIN = 0.5
@@ -37,19 +37,23 @@ class Reader:
     read: Callable[[Text, str], Reading | None]
 
 
-def choose(lines: pl.DataFrame, packs: Iterable[FormatPack] = ()) -> list[Reader]:
+def choose(lines: pl.DataFrame, packs: Iterable[FormatPack] = ()) -> Iterator[Reader]:
     """The readers worth trying on a file, best first; the generic text reader is always the last.
+
+    A reader is only scored when none before it was taken.
 
     Args:
         lines: Frame of LINES.
         packs: Format packs to try.
     """
     probe = sample(lines)
-    certain = [reader for reader in _structured() if reader.share(probe) >= _CERTAIN]
-    scored = sorted(((pack.share(probe), pack) for pack in packs), key=lambda item: -item[0])
+    yield from (reader for reader in _structured() if reader.share(probe) >= _CERTAIN)
     generic = Reader(keyvalue.NAME, keyvalue.share, keyvalue.read)
-    likely = [pack for score, pack in scored[:1] if score > 0 and score >= _ENOUGH * generic.share(probe)]
-    return [*certain, *map(_of_pack, likely), generic]
+    scored = [(pack.share(probe), pack) for pack in with_metrics(packs, probe)]
+    score, best = max(scored, key=lambda item: item[0], default=(0.0, None))
+    if best is not None and score >= _ENOUGH * generic.share(probe):
+        yield _of_pack(best)
+    yield generic
 
 
 def read(text: Text, source: str, packs: Iterable[FormatPack] = ()) -> Reading:

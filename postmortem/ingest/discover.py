@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from postmortem.errors import InputError, Problem
+from postmortem.ingest.stores import Store, claiming
 
 MAX_FILES = 100_000
 """Most files looked at in one call."""
@@ -16,13 +17,14 @@ MAX_FILES = 100_000
 _SKIPPED_FOLDERS = frozenset(
     ("__pycache__", "node_modules", "site-packages", "checkpoints", "weights", "images", "venv", "src", "_sources")
 )
-_KEPT_HIDDEN = frozenset((".hydra",))
+_KEPT_HIDDEN = frozenset((".hydra", ".aim"))
 _NO_LOG = re.compile(
     r"(?i)\.(?:py[cio]?|ipynb|[ch]|cc|cpp|cu|hpp|rs|go|java|js|ts|css|html?|sh|bash|bat|ps1|r|jl|m|lua"  # source
     r"|proto|toml|lock|cfg|ini|rst|tex|bib|svg|png|jpe?g|gif|bmp|webp|tiff?|pdf|mp[34]|avi|mov|wav|flac|ttf"  # media
     r"|pth?|ckpt|bin|safetensors|h5|hdf5|keras|onnx|pb|tflite|params|solverstate|caffemodel"  # weights
     r"|np[yz]|pkl|pickle|joblib|parquet|arrow|feather|zip|tar|tgz|7z|rar|whl|so|dll|exe|db|sqlite|lmdb)$"  # data
 )
+_STORE = re.compile(r"(?i)\.(?:wandb|zip|db|sqlite3?)$")
 _CONFIG = re.compile(
     r"(?i)^(?:\w+[_-])?(?:config|hparams|hyperparams|hyperparameters|args|params|run_config|train_args|training_args|flags|opts?|cfg"
     r"|settings|hydra|overrides)\.(?:ya?ml|json)$"
@@ -39,17 +41,19 @@ class Found:
         shown: As given on the command line, or under the folder given.
         config: It is a configuration file lying beside logs.
         named: It was given by name, so it is a problem when it holds nothing.
+        store: The tracker's store that it is, a file or a folder, or None.
     """
 
     path: Path
     shown: str
     config: bool = False
     named: bool = False
+    store: Store | None = None
 
     @property
     def folder(self) -> str:
         """The folder of the run it belongs to."""
-        parent = Path(self.shown).parent
+        parent = Path(self.shown) if self.path.is_dir() else Path(self.shown).parent
         return str(parent.parent if parent.name == ".hydra" else parent)
 
 
@@ -73,8 +77,7 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> Finding:
     finding = Finding()
     seen: set[tuple[int, int]] = set()
     for path in map(Path, paths):
-        alone = Found(path, str(path), is_config(path.name), named=True)
-        found = _walk(path, seen, finding.problems) if path.is_dir() else [alone]
+        found = _walk(path, seen, finding.problems) if path.is_dir() else [_alone(path)]
         for item in found:
             _take(item, seen, finding)
             if len(finding.files) >= MAX_FILES:
@@ -83,13 +86,21 @@ def discover(paths: Sequence[str | os.PathLike[str]]) -> Finding:
     return finding
 
 
+def _alone(path: Path) -> Found:
+    store = claiming(path) if _STORE.search(path.name) else None
+    return Found(path, str(path), is_config(path.name), named=True, store=store)
+
+
 def is_config(name: str) -> bool:
     """True for file names that configuration is usually kept under (``hparams.yaml``, ``args.json``)."""
     return bool(_CONFIG.match(name)) and not _NOT_CONFIG.search(name)
 
 
 def _take(item: Found, seen: set[tuple[int, int]], finding: Finding) -> None:
-    """Keeps a file unless it was seen before, is empty or cannot be reached."""
+    """Keeps a file unless it was seen before, is empty or cannot be reached; a store says of itself what it lacks."""
+    if item.store and item.path.is_dir():
+        finding.files.append(item)
+        return
     try:
         status = item.path.stat()
     except OSError as error:
@@ -98,7 +109,7 @@ def _take(item: Found, seen: set[tuple[int, int]], finding: Finding) -> None:
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
-    if status.st_size == 0:
+    if status.st_size == 0 and not item.store:
         finding.problems.append(Problem("empty: nothing was ever written to it", item.shown))
     elif item.path.is_file():
         finding.files.append(item)
@@ -117,6 +128,9 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
+    store = claiming(folder)
+    if store:
+        yield Found(folder, str(folder), store=store)
     yield from _files(entry for entry in entries if not _is_folder(entry))
     for entry in entries:
         if _is_folder(entry) and _wanted_folder(entry.name):
@@ -126,8 +140,9 @@ def _walk(folder: Path, seen: set[tuple[int, int]], problems: list[Problem]) -> 
 def _files(entries: Iterable[os.DirEntry[str]]) -> Iterator[Found]:
     for entry in entries:
         path = Path(entry.path)
-        if not entry.name.startswith(".") and not _NO_LOG.search(entry.name):
-            yield Found(path, str(path), is_config(entry.name))
+        store = claiming(path) if _STORE.search(entry.name) else None
+        if store or not (entry.name.startswith(".") or _NO_LOG.search(entry.name)):
+            yield Found(path, str(path), is_config(entry.name), store=store)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

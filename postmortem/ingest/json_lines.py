@@ -74,8 +74,10 @@ def _as_json(texts: pl.Series) -> pl.Series:
         plain = texts.str.starts_with("{'") & ~texts.str.contains(r'["\\]')
         words = {"None": "null", "True": "true", "False": "false", "nan": "NaN", "inf": "Infinity"}
         texts = texts.zip_with(~plain, _bare_words(texts.str.replace_all("'", '"', literal=True), words))
-    if texts.str.contains("NaN|Infinity").any():
-        texts = _bare_words(texts, {"NaN": f"{_NAN}", "-Infinity": f"{_NEG_INF}", "Infinity": f"{_INF}"})
+    odd = texts.str.contains("NaN|Infinity")
+    if odd.any():
+        words = {"NaN": f"{_NAN}", "-Infinity": f"{_NEG_INF}", "Infinity": f"{_INF}"}
+        texts = texts.scatter(odd.arg_true(), _bare_words(texts.filter(odd), words))
     return texts
 
 

@@ -70,7 +70,7 @@ def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str) ->
         source: Its path as it is to be shown.
     """
     found = _without_cut_number(shapes.numbers(told), text)
-    counters = _counters(found)
+    counters = context.counted(_counters(found))
     headings = _headings(told, counters)
     points = _points(_accepted(found, counters, happened), counters, headings, told, source)
     return Measured(points, counters, headings, _stated_totals(counters, points))
@@ -109,24 +109,17 @@ def _without_cut_number(found: Numbers, text: Text) -> Numbers:
 
 
 def _counters(found: Numbers) -> pl.DataFrame:
-    """One row a counting line; see ``context.positions``."""
-    counting = found.fields.filter(pl.col("kind") != "value")
+    """One row a counting line; see ``context.counted``."""
+    counting = found.counters()
     said = found.fields.group_by("shape").agg(
         pl.col("split").filter(pl.col("kind").is_in(["epoch", "step", "batch"])).first(),
         pl.col("governs").any(),
         measures=(pl.col("kind") == "value").any(),
     )
-    rows = found.lines.filter(pl.col("shape").is_in(counting["shape"].unique().implode())).select("line", "shape")
-    rows = rows.unique("line", keep="first", maintain_order=True).join(
-        said, on="shape", how="left", maintain_order="left"
-    )
-    present = counting["kind"].unique().to_list()
-    for kind in context.COUNTERS:
-        if kind in present:
-            rows = rows.join(found.counter(kind), on="line", how="left", maintain_order="left")
-        else:
-            rows = rows.with_columns(pl.lit(None, pl.Float64).alias(kind))
-    return rows.filter(pl.any_horizontal(pl.col(list(context.COUNTERS)).is_not_null())).drop("shape")
+    kinds = {kind: pl.col("value").filter(pl.col("kind") == kind).first() for kind in context.COUNTERS}
+    rows = counting.group_by("line", maintain_order=True).agg(pl.col("shape").first(), **kinds)
+    rows = rows.filter(pl.any_horizontal(pl.col(list(context.COUNTERS)).is_not_null()))
+    return rows.join(said, on="shape", how="left", maintain_order="left").drop("shape")
 
 
 def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:

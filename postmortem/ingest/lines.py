@@ -112,12 +112,9 @@ def _without_overwritten(lines: pl.DataFrame) -> pl.DataFrame:
     run counts each time its numbers change, because nothing else in the log holds them.
     """
     redrawn = pl.col("text").str.contains("\r", literal=True)
-    plain = lines.filter(~redrawn).with_columns(frame=pl.lit(0, pl.UInt32), kept=pl.lit(True))
     frames = lines.filter(redrawn).with_columns(text=pl.col("text").str.split("\r")).explode("text")
-    frames = frames.filter(pl.col("text").str.strip_chars() != "").with_row_index("frame")
-    frames = _mark_kept(frames.with_columns(frame=pl.col("frame").cast(pl.UInt32) + 1))
-    rows = pl.concat([plain.select("line", "text", "frame"), frames.select("line", "text", "frame")])
-    return rows.sort("line", "frame").select("line", "text")
+    kept = _mark_kept(frames.filter(pl.col("text").str.strip_chars() != ""))
+    return lines.filter(~redrawn).merge_sorted(kept.select("line", "text"), key="line")
 
 
 def _mark_kept(frames: pl.DataFrame) -> pl.DataFrame:

@@ -7,8 +7,9 @@ in Polars (Rust: linear time, no look-around); ``\d``, ``\w``, ``\s`` and ``\S``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -169,22 +170,35 @@ class FormatPack(_Strict):
         """
         texts = lines["text"]
         texts = texts.filter(texts.str.strip_chars() != "")
-        metric = self._known(texts, ("lines",))
-        if not metric.any():
+        if not texts.str.contains(self.metric_pattern).any():
             return 0.0
-        known = metric | self._known(texts, ("context", "events", "config", "ignore"))
+        known = texts.str.contains(self._any_pattern)
         best = known.cast(pl.Float64).rolling_mean(min(_STRETCH, len(known))).max()
         return best if isinstance(best, float) else 0.0
 
-    def _known(self, texts: pl.Series, parts: Sequence[str]) -> pl.Series:
-        hits = [texts.str.contains(regex) for part, _, regex in self.patterns() if part in parts]
-        return (
-            pl.DataFrame([hit.alias(str(at)) for at, hit in enumerate(hits)])
-            .select(pl.any_horizontal(pl.all()))
-            .to_series()
-            if hits
-            else pl.repeat(False, len(texts), eager=True)
-        )
+    @cached_property
+    def metric_pattern(self) -> str:
+        """One pattern that hits what any of ``lines`` hits."""
+        return _either(line.regex for line in self.lines)
+
+    @cached_property
+    def _any_pattern(self) -> str:
+        return _either(regex for _, _, regex in self.patterns())
+
+
+def _either(patterns: Iterable[str]) -> str:
+    """One pattern for several, without captures, whose names must not come twice."""
+    return "|".join(f"(?:{re.sub(_NAMED, '(?:', regex)})" for regex in patterns)
+
+
+_NAMED = r"(?<!\\)\(\?P?<\w+>"
+
+
+def with_metrics(packs: Iterable[FormatPack], lines: pl.DataFrame) -> list[FormatPack]:
+    """The packs that find metrics in a LINES sample, all asked in one pass."""
+    by_id = {pack.id: pack for pack in packs}
+    hits = lines.select(pl.col("text").str.contains(pack.metric_pattern).any().alias(id) for id, pack in by_id.items())
+    return [by_id[id] for id, hit in zip(hits.columns, hits.row(0), strict=True) if hit] if by_id else []
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,10 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
         ``metrics`` with ``part`` (u32, 0-based run within the record) and ``attempt`` (u16, within the part).
     """
     rows = metrics.with_row_index("row")
+    series = [pl.col("split").cast(pl.Categorical()), pl.col("label").cast(pl.Categorical())]  # quicker to group by
     rows = rows.with_columns(at=_place(rows))
-    series = ["split", "label"]
+    if not rows.select((pl.col("at") < pl.col("at").shift().over(series)).any()).item():
+        return metrics.with_columns(part=pl.lit(0, pl.UInt32), attempt=pl.lit(0, pl.UInt16))
     rows = rows.with_columns(before=pl.col("at").shift().over(series), was=pl.col("row").shift().over(series))
     back_again = pl.col("at") < pl.col("before")
     # "Best iteration: [7] ..." quotes an earlier record at the very end of a series: neither a restart nor news.
@@ -64,7 +66,7 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     return rows.drop("row", "at", "before", "was")
 
 
-def _seen_before(series: list[str]) -> pl.Expr:
+def _seen_before(series: list[pl.Expr]) -> pl.Expr:
     return ~pl.struct(*series, "at", "value").is_first_distinct()
 
 

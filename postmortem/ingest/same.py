@@ -17,6 +17,7 @@ from postmortem.ingest.reading import Reading
 _MOSTLY = 0.9
 _AGREEING = 0.8  # share of the values told twice that must be equal for one process
 _MEETINGS = 2  # places from which that can be said
+_PROBES = 16  # stamped lines asked for in other captures; a copy lacks at most a tenth of them
 _STRUCTURED = ("json", "json-lines", "table", "box")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
 
@@ -55,8 +56,17 @@ class Capture:
         )
         return rows.select("metric", "step", "epoch", "value", split="in")
 
-    def keyed(self, key: str) -> pl.DataFrame:
-        """The last value at each place: ``split``, ``metric``, ``at`` (the step or the epoch) and ``value``."""
+    @cached_property
+    def by_step(self) -> pl.DataFrame:
+        """The last value at each step: ``split``, ``metric``, ``at`` and ``value``."""
+        return self._placed("step")
+
+    @cached_property
+    def by_epoch(self) -> pl.DataFrame:
+        """The same for each epoch."""
+        return self._placed("epoch")
+
+    def _placed(self, key: str) -> pl.DataFrame:
         places = self.told.select("split", "metric", "value", at=pl.col(key).cast(pl.Float64)).drop_nulls()
         return places.unique(["split", "metric", "at"], keep="last")
 
@@ -68,14 +78,52 @@ def without_copies(captures: Sequence[Capture]) -> list[Capture]:
     beginning of the other: the shell's capture holds warnings in between, an earlier copy stops sooner.
     """
     kept: list[Capture] = []
+    candidates = _Candidates(captures)
     for one in sorted(captures, key=lambda item: (-len(item.stamped), -len(item.lines))):
-        twin = next((at for at, other in enumerate(kept) if _is_copy(one, other)), None)
+        twin = next((at for at in candidates.of(one) if _is_copy(one, kept[at])), None)
         if twin is None:
+            candidates.add(one, len(kept))
             kept.append(one)
         else:
             kept[twin] = replace(kept[twin], copies=(*kept[twin].copies, one.reading.source, *one.copies))
     order = {id(item.reading): at for at, item in enumerate(captures)}
     return sorted(kept, key=lambda item: order[id(item.reading)])
+
+
+class _Candidates:
+    """Which of the captures kept can be a copy of another one, without comparing each with each.
+
+    A capture of stamped lines shares nearly all of them with its copy, so it shares some of a few spread over it. Of
+    other lines it shares the first ones: as many as the largest power of two that leaves out its last, cut line.
+    """
+
+    def __init__(self, captures: Sequence[Capture]) -> None:
+        """Finds the stamped lines that several captures could share."""
+        self._probes = {id(one.reading): _spread(one.stamped) for one in captures if len(one.stamped) >= _FEW}
+        asked = pl.concat([*self._probes.values(), pl.Series([], dtype=pl.UInt64)]).unique()
+        self._asked = asked.implode()
+        self._kept: dict[Any, list[int]] = {}
+
+    def add(self, one: Capture, at: int) -> None:
+        """Takes in a capture that is kept, under its place."""
+        probed = one.stamped.filter(one.stamped.is_in(self._asked)).to_list() if len(one.stamped) >= _FEW else []
+        for key in (*probed, *(_head(one.lines, 1 << power) for power in range(len(one.lines).bit_length()))):
+            self._kept.setdefault(key, []).append(at)
+
+    def of(self, one: Capture) -> list[int]:
+        """The places of the captures kept that may hold the same record, in the order they were kept."""
+        probes = self._probes.get(id(one.reading))
+        head = _head(one.lines, 1 << (max(len(one.lines) - 1, 1).bit_length() - 1))
+        keys = [head] if probes is None else [head, *probes.to_list()]
+        return sorted({at for key in keys for at in self._kept.get(key, ())})
+
+
+def _spread(hashes: pl.Series) -> pl.Series:
+    return hashes.gather(sorted({len(hashes) * at // _PROBES for at in range(_PROBES)}))
+
+
+def _head(hashes: pl.Series, count: int) -> tuple[int, int]:
+    return count, hash(hashes.head(count).to_numpy().tobytes())
 
 
 def processes(captures: Sequence[Capture]) -> list[list[Capture]]:
@@ -110,6 +158,8 @@ def _complete(one: Capture, other: Capture) -> bool:
         return False
     if one.reading.points.is_empty() or other.reading.points.is_empty():
         return False
+    if one.reading.format == other.reading.format == "tfevents":
+        return True  # a folder of event files is one run, whoever wrote them and however often it was started
     if _apart(one, other):
         return False
     agreement = _agreement(one, other)
@@ -124,7 +174,14 @@ def aligned(group: Sequence[Capture]) -> list[Reading]:
     A history is a list whose index is the epoch, so its epochs start from 0 where those of the log start from 1.
     """
     log = next((one for one in group if one.reading.format not in _STRUCTURED), group[0])
-    return [one.reading if one is log else _shifted(one.reading, _agreement(log, one).shift) for one in group]
+    others = (one for one in group if one is not log and _start_apart(log, one))
+    shifts = {id(one): _agreement(log, one).shift for one in others}
+    return [_shifted(one.reading, shifts.get(id(one), 0)) for one in group]
+
+
+def _start_apart(one: Capture, other: Capture) -> bool:
+    """The epochs of one start from 0, those of the other from 1."""
+    return {one.told["epoch"].min(), other.told["epoch"].min()} == {0.0, 1.0}
 
 
 def _shifted(reading: Reading, shift: int) -> Reading:
@@ -163,18 +220,19 @@ class _Agreement(NamedTuple):
 
 def _agreement(one: Capture, other: Capture) -> _Agreement:
     """Epochs from 0 in one and from 1 in the other are the same epochs when more values agree that way."""
-    stepped = _met(one, other, "step", 0)
-    plain = stepped if stepped.shared else _met(one, other, "epoch", 0)
-    starts = (one.told["epoch"].min(), other.told["epoch"].min())
-    if starts not in ((0.0, 1.0), (1.0, 0.0)):
+    stepped = _met(one.by_step, other.by_step)
+    plain = stepped if stepped.shared else _met(one.by_epoch, other.by_epoch)
+    if not _start_apart(one, other):
         return plain
-    moved = _met(one, other, "epoch", 1 if starts[0] else -1)
+    moved = _met(one.by_epoch, other.by_epoch, 1 if one.told["epoch"].min() else -1)
     return moved if moved.share > plain.share else plain
 
 
-def _met(one: Capture, other: Capture, key: str, shift: int) -> _Agreement:
-    moved = other.keyed(key).with_columns(pl.col("at") + shift)
-    met = one.keyed(key).join(moved, on=["split", "metric", "at"], how="inner")
+def _met(one: pl.DataFrame, other: pl.DataFrame, shift: int = 0) -> _Agreement:
+    if one.is_empty() or other.is_empty():
+        return _Agreement(0, 0)
+    moved = other.with_columns(pl.col("at") + shift) if shift else other
+    met = one.join(moved, on=["split", "metric", "at"], how="inner")
     return _Agreement(met.height, int(met.select(equal_as_printed("value", "value_right").sum()).item()), shift)
 
 

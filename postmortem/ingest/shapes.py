@@ -82,14 +82,12 @@ class Numbers:
         rows = rows.with_columns(texts=pl.col("texts").list.gather(pl.col("slot"))).explode("texts", "slot", "scale")
         return rows.select("line", "shape", "slot", value=parsed(rows["texts"]) * rows["scale"])
 
-    def counter(self, kind: str) -> pl.DataFrame:
-        """``line`` and the value of the first counter of a kind, in file order."""
-        first = self.fields.filter(pl.col("kind") == kind).unique("shape", keep="first", maintain_order=True)
-        return (
-            self.values(first)
-            .select("line", pl.col("value").alias(kind))
-            .unique("line", keep="first", maintain_order=True)
-        )
+    def counters(self) -> pl.DataFrame:
+        """``line``, ``shape``, ``kind`` and ``value`` of the first counter of each kind in a shape, in file order."""
+        counting = self.fields.filter(pl.col("kind") != "value")
+        first = counting.unique(["shape", "kind"], keep="first", maintain_order=True)
+        kinds = first.select("shape", "slot", "kind")
+        return self.values(first).join(kinds, on=["shape", "slot"], how="left", maintain_order="left")
 
 
 def messages(lines: pl.DataFrame) -> Messages:
