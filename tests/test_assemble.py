@@ -142,6 +142,20 @@ def test_measurements_by_the_batch_are_no_repeats_of_their_epoch(tmp_path: Path)
     assert len(lines) >= 10
 
 
+@pytest.mark.parametrize(
+    "validation", ["Epoch(val) [{e}][75]\taccuracy_top-1: {x:.4f}", "step 3 epoch {e} accuracy: {x:.4f}"]
+)
+def test_steps_counted_anew_in_each_epoch_are_one_run(tmp_path: Path, validation: str) -> None:
+    """Also where the counter of a validation stands between the last step of an epoch and the first of the next."""
+    log = ""
+    for e in range(1, 9):
+        log += "".join(f"Epoch [{e}][{b}/300]\tlr: 0.045, loss: {1 / (e + b):.4f}\n" for b in (100, 200, 300))
+        log += validation.format(e=e, x=e / 10) + "\n"
+    (run,) = _read(tmp_path, {"train.log": log})
+    assert run.metrics["attempt"].unique().to_list() == [0]
+    assert run.metrics.filter(pl.col("metric") == "loss")["step"].to_list() == list(range(100, 2401, 100))
+
+
 def test_absolute_and_relative_paths_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no folder above both, so each run has the name of its file."""
     (tmp_path / "a.log").write_text(_log(range(1, 4), 1))

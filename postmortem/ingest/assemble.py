@@ -13,8 +13,8 @@ import polars as pl
 from postmortem import names, schema
 from postmortem.ingest import restarts
 from postmortem.ingest.reading import LINES, SETTINGS, Reading
-from postmortem.ingest.stores.recorded import Recorded
 from postmortem.ingest.same import Capture, aligned, equal_as_printed, processes, without_copies
+from postmortem.ingest.stores.recorded import Recorded
 from postmortem.model import Run, Source
 
 _COMMAND_LINE = "--set"

@@ -133,10 +133,13 @@ def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:
 
 
 def _restarts(rows: pl.DataFrame) -> tuple[bool, bool]:
-    """Whether the counter starts anew in each epoch, and whether a single epoch leaves that open."""
+    """Whether the counter starts anew in each epoch, and whether a single epoch leaves that open.
+
+    Counters of other totals stand in between: those of the batches of a validation.
+    """
     seen = rows.filter(pl.col("index").is_not_null() & pl.col("current").is_not_null())
     if seen["current"].n_unique() < 2:
         return False, True
-    later = pl.col("current") > pl.col("current").shift()
-    back = pl.col("index") <= pl.col("index").shift()
-    return bool(seen.select((later & back).any()).item()), False
+    later, back = pl.col("current").diff() > 0, pl.col("index").diff() <= 0
+    alike = (pl.col("current").diff().over("total") > 0) & (pl.col("index").diff().over("total") <= 0)
+    return bool(seen.select(((later & back) | alike).any()).item()), False

@@ -40,7 +40,11 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     rows = metrics.with_row_index("row")
     series = [pl.col("split").cast(pl.Categorical()), pl.col("label").cast(pl.Categorical())]  # quicker to group by
     rows = rows.with_columns(at=_place(rows))
-    if not rows.select((pl.col("at") < pl.col("at").shift().over(series)).any()).item():
+    went_back, at_epochs = (int(count or 0) for count in rows.select(*_turns(series)).row(0))
+    if at_epochs * 2 > went_back:  # steps counted anew in each epoch
+        rows = rows.with_columns(at=pl.col("epoch"))
+        went_back = rows.select(_turns(series)[0]).item()
+    if not went_back:
         return metrics.with_columns(part=pl.lit(0, pl.UInt32), attempt=pl.lit(0, pl.UInt16))
     rows = rows.with_columns(before=pl.col("at").shift().over(series), was=pl.col("row").shift().over(series))
     back_again = pl.col("at") < pl.col("before")
@@ -64,6 +68,13 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     starts = pl.DataFrame(marks, schema={"row": pl.UInt32(), "part": pl.UInt32(), "attempt": pl.UInt16()}, orient="row")
     rows = rows.join_asof(starts.sort("row"), on="row", strategy="backward")
     return rows.drop("row", "at", "before", "was")
+
+
+def _turns(series: list[pl.Expr]) -> tuple[pl.Expr, pl.Expr]:
+    """How often the place of a series goes back, and how often it does while the epoch goes on."""
+    back = pl.col("at") < pl.col("at").shift().over(series)
+    on = pl.col("epoch") > pl.col("epoch").shift().over(series)
+    return back.sum().alias("back"), (back & on).sum().alias("anew")
 
 
 def _seen_before(series: list[pl.Expr]) -> pl.Expr:
