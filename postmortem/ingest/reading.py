@@ -13,32 +13,38 @@ import polars as pl
 from postmortem.errors import Problem
 from postmortem.schema import TIME
 
-POINTS = pl.Schema({
-    "line": pl.UInt32(),
-    "step": pl.Int64(),
-    "epoch": pl.Float64(),
-    "split": pl.String(),  # null: the label says, or nothing does; a reader sets it from context (a "Val" header)
-    "label": pl.String(),
-    "value": pl.Float64(),
-    "time": TIME,
-})
+POINTS = pl.Schema(
+    {
+        "line": pl.UInt32(),
+        "step": pl.Int64(),
+        "epoch": pl.Float64(),
+        "split": pl.String(),  # null: the label says, or nothing does; a reader sets it from context (a "Val" header)
+        "label": pl.String(),
+        "value": pl.Float64(),
+        "time": TIME,
+    }
+)
 """Metric points of one file, in file order."""
 
-NOTES = pl.Schema({
-    "line": pl.UInt32(),
-    "step": pl.Int64(),
-    "epoch": pl.Float64(),
-    "time": TIME,
-    "kind": pl.String(),  # one of schema.EVENT_KINDS
-    "text": pl.String(),
-})
+NOTES = pl.Schema(
+    {
+        "line": pl.UInt32(),
+        "step": pl.Int64(),
+        "epoch": pl.Float64(),
+        "time": TIME,
+        "kind": pl.String(),  # one of schema.EVENT_KINDS
+        "text": pl.String(),
+    }
+)
 """Events of one file, in file order."""
 
-SETTINGS = pl.Schema({
-    "line": pl.UInt32(),
-    "key": pl.String(),  # as printed; assemble makes it canonical
-    "value": pl.String(),
-})
+SETTINGS = pl.Schema(
+    {
+        "line": pl.UInt32(),
+        "key": pl.String(),  # as printed; assemble makes it canonical
+        "value": pl.String(),
+    }
+)
 """Configuration stated by one file, in file order."""
 
 LINES = pl.Schema({"line": pl.UInt32(), "text": pl.String()})
