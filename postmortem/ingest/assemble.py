@@ -126,8 +126,7 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     runs = []
     for part in range(parts):
         name = title if parts == 1 else f"{title}#{part + 1}"
-        own = {kind: frame.filter(pl.col("part") == part) for kind, frame in told.items() if kind != "facts"}
-        own["facts"] = _facts_of(told["facts"], part)
+        own = told if parts == 1 else _of_part(told, part)
         frames = {kind: _named(frame, name, kind) for kind, frame in own.items()}
         runs.append(Run(name, sources, **frames, lines=lines, understood=understood))
     return runs
@@ -159,6 +158,11 @@ def _parted(frame: pl.DataFrame, marks: pl.DataFrame, line: str, backward: pl.Ex
     return rows.with_columns(part=part.fill_null(0)).sort("order").drop("order")
 
 
+def _of_part(told: Mapping[str, pl.DataFrame], part: int) -> dict[str, pl.DataFrame]:
+    own = {kind: frame.filter(pl.col("part") == part) for kind, frame in told.items() if kind != "facts"}
+    return {**own, "facts": _facts_of(told["facts"], part)}
+
+
 def _facts_of(facts: pl.DataFrame, part: int) -> pl.DataFrame:
     """Facts stated for a part, those stated before that its own do not replace, and those of no log's line."""
     everywhere = pl.col("source").is_in(facts.filter(pl.col("beside"))["source"].unique().implode())
@@ -169,7 +173,8 @@ def _facts_of(facts: pl.DataFrame, part: int) -> pl.DataFrame:
 
 def _named(frame: pl.DataFrame, run: str, kind: str) -> pl.DataFrame:
     columns = pl.Schema(schema.FRAMES[kind])
-    return schema.check(kind, frame.with_columns(run=pl.lit(run)).select(list(columns)).cast(columns))
+    named = frame.lazy().with_columns(run=pl.lit(run)).select(list(columns)).cast(columns).collect()
+    return schema.check(kind, named)
 
 
 def _stacked(readings: Sequence[Reading], name: str) -> pl.DataFrame:
@@ -240,6 +245,8 @@ def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
 
 def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
     """Events in the attempt of the last measurement before them in their file."""
+    if marks.is_empty():
+        return events.with_columns(attempt=pl.lit(0, pl.UInt16))
     marks = marks.select("source", "line", "attempt")
     placed = events.sort("line").join_asof(marks, on="line", by="source", strategy="backward", check_sortedness=False)
     return placed.with_columns(pl.col("attempt").fill_null(0))

@@ -61,7 +61,9 @@ def times(stamps: pl.Series, source: str) -> pl.Series:
         stamps: Prefix texts; null where a line has none.
         source: Name of the file, which may tell the year.
     """
-    first = stamps.drop_nulls().head(1) if stamps.null_count() < len(stamps) else stamps.clear()
+    if stamps.null_count() == len(stamps):
+        return pl.Series("time", [None] * len(stamps), TIME)
+    first = stamps.drop_nulls().head(1)
     form = next((form for form in _FORMS if first.str.contains(form).any()), None)
     if form is None:
         return pl.Series("time", [None] * len(stamps), TIME)
@@ -78,11 +80,11 @@ def _form(probe: pl.DataFrame) -> str | None:
 
 def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
     names = ["head", "year", "month", "day", "hour", "minute", "second", "fraction", "zone"]
-    parts = stamps.str.extract_groups(form).struct.rename_fields(names).struct.unnest()
-    year = parts["year"].cast(pl.Int32, strict=False).fill_null(_year(source)) + _years_passed(parts)
-    numbers = parts.select(pl.col(*names[2:7]).cast(pl.Int32, strict=False)).with_columns(year=year)
-    fraction = parts["fraction"].fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
-    rows = numbers.with_columns(fraction=fraction, zone=parts["zone"])
+    caught = pl.col("stamp").str.extract_groups(form).struct.rename_fields(names)
+    rows = pl.LazyFrame({"stamp": stamps}).select(caught).unnest("stamp")
+    year = pl.col("year").cast(pl.Int32, strict=False).fill_null(_year(source)) + _years_passed()
+    fraction = pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
+    rows = rows.with_columns(pl.col(*names[2:7]).cast(pl.Int32, strict=False), year=year, fraction=fraction)
     # Polars raises on dates that do not exist, so these are taken out first.
     rows = rows.with_columns(pl.when(pl.col("month").is_between(1, 12)).then("month"))
     days = pl.date("year", "month", 1).dt.month_end().dt.day()
@@ -91,13 +93,13 @@ def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
     )
     rows = rows.with_columns(pl.when(exists).then("day"))
     clock = [pl.col(name) for name in ("year", "month", "day", "hour", "minute", "second", "fraction")]
-    return rows.select((pl.datetime(*clock, time_zone="UTC") - _offset()).cast(TIME)).to_series()
+    return rows.select((pl.datetime(*clock, time_zone="UTC") - _offset()).cast(TIME)).collect().to_series()
 
 
-def _years_passed(parts: pl.DataFrame) -> pl.Series:
+def _years_passed() -> pl.Expr:
     """How often the year has turned since the first line, where the log does not print it."""
-    months = parts["month"].cast(pl.Int32, strict=False).forward_fill()
-    turned = (months.diff() * 30 < -_WRAP_DAYS).fill_null(False) & (parts["year"] == "").fill_null(False)
+    months = pl.col("month").cast(pl.Int32, strict=False).forward_fill()
+    turned = (months.diff() * 30 < -_WRAP_DAYS).fill_null(False) & (pl.col("year") == "").fill_null(False)
     return turned.cast(pl.Int32).cum_sum()
 
 

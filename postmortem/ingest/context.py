@@ -83,7 +83,7 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
         ``line``, ``key`` and ``value`` (text), one row each time a total is first printed or changes.
     """
     if counters.is_empty():
-        return pl.DataFrame(schema={"line": pl.UInt32(), "key": pl.String(), "value": pl.String()})
+        return _NO_TOTALS
     within = pl.col("within").fill_null(False)
     index_total = pl.coalesce("steps", "bars")
     keys = {
@@ -92,12 +92,16 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
         "steps_per_epoch": pl.when(pl.col("batch").is_not_null() | within).then(pl.coalesce("batches", index_total)),
         "n_train": pl.col("samples"),
     }
-    said = [_changes(counters, key, total) for key, total in keys.items()]
-    return pl.concat(said).sort("line")
+    totals = counters.select("line", **keys)
+    said = [_changes(totals, key) for key in keys if totals[key].null_count() < totals.height]
+    return pl.concat([_NO_TOTALS, *said]).sort("line")
 
 
-def _changes(counters: pl.DataFrame, key: str, total: pl.Expr) -> pl.DataFrame:
-    rows = counters.select("line", total=total).drop_nulls()
+_NO_TOTALS = pl.DataFrame(schema={"line": pl.UInt32(), "key": pl.String(), "value": pl.String()})
+
+
+def _changes(totals: pl.DataFrame, key: str) -> pl.DataFrame:
+    rows = totals.select("line", total=key).drop_nulls()
     first = rows.unique("total", keep="first", maintain_order=True)
     # Validation batches are counted too; the longest pass is the training one.
     if key in ("steps_per_epoch", "n_train"):

@@ -91,7 +91,8 @@ def _read_structured(read: Callable[[pl.DataFrame, str], Reading | None], text: 
     if reading is None or reading.unread.is_empty():
         return reading
     lines, problems = clip(reading.unread, source)
-    return _completed(reading, shapes.messages(lines), text, source, (*reading.problems, *problems))
+    rest = shapes.messages(lines)
+    return _completed(reading, rest, events.find_with_lines(rest, source), text, (*reading.problems, *problems))
 
 
 def _of_pack(pack: FormatPack) -> Reader:
@@ -105,11 +106,11 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
     if reading.unread.is_empty():
         return replace(reading, lines=text.count, understood=text.count, problems=problems)
     rest = shapes.messages(lines).only(reading.unread)
-    found = keyvalue.measured(rest, events.find(rest, source), text, source)
+    told = events.find_with_lines(rest, source)
+    found = keyvalue.measured(rest, told[0], text, source)
     if found.points.height:
         reading = _with_more(reading, found)
-        rest = rest.only(reading.unread)
-    return _completed(reading, rest, text, source, problems)
+    return _completed(reading, rest, told, text, problems)
 
 
 def _with_more(reading: Reading, found: keyvalue.Measured) -> Reading:
@@ -129,21 +130,25 @@ def _with_more(reading: Reading, found: keyvalue.Measured) -> Reading:
 
 
 def _completed(
-    reading: Reading, rest: shapes.Messages, text: Text, source: str, problems: tuple[Problem, ...]
+    reading: Reading,
+    rest: shapes.Messages,
+    told: tuple[pl.DataFrame, pl.Series],
+    text: Text,
+    problems: tuple[Problem, ...],
 ) -> Reading:
     """A reading with the events and settings found in the lines it left."""
-    happened, telling = events.find_with_lines(rest, source)
+    happened, telling = told
     places = reading.points.select("line", "epoch", "step").sort("line")
     notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(pl.Schema(NOTES))
-    told = settings.find(rest, reading.points)
-    carrying = pl.concat([telling, told["line"]]).unique()
+    stated = settings.find(rest, reading.points)
+    carrying = pl.concat([telling, stated["line"]]).unique()
     unread = reading.unread.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
     return replace(
         reading,
         notes=pl.concat([reading.notes, notes]).sort("line"),
         unread=unread,
         lines=text.count,
-        settings=pl.concat([reading.settings, told]).sort("line"),
+        settings=pl.concat([reading.settings, stated]).sort("line"),
         problems=problems,
         understood=text.count - unread["line"].n_unique(),
     )
