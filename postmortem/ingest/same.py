@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from postmortem.ingest.reading import Reading
 _MOSTLY = 0.9
 _AGREEING = 0.8  # share of the values told twice that must be equal for one process
 _MEETINGS = 2  # places from which that can be said
+_OPENING = 64  # values looked at first
+_PLAIN = 8  # of them told by both, from which none near the other says that the records differ
+_NEAR = 0.02  # relative, or absolute below 1: wider than what rounding does to a value printed with two digits
 _PROBES = 16  # stamped lines asked for in other captures; a copy lacks at most a tenth of them
 _STRUCTURED = ("json", "json-lines", "table", "box")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
@@ -65,6 +69,18 @@ class Capture:
     def by_epoch(self) -> pl.DataFrame:
         """The same for each epoch."""
         return self._placed("epoch")
+
+    @cached_property
+    def opening(self) -> dict[tuple[str, str, float], float]:
+        """The first finite values with their split, metric and place."""
+        places = self.by_epoch if self.by_step.is_empty() else self.by_step
+        first = places.filter(pl.col("value").is_finite()).sort("at", "split", "metric").head(_OPENING)
+        return {(split, metric, at): value for split, metric, value, at in first.iter_rows()}
+
+    @cached_property
+    def start(self) -> float | None:
+        """The first epoch told."""
+        return self.by_epoch["at"].min()  # type: ignore[return-value]
 
     def _placed(self, key: str) -> pl.DataFrame:
         places = self.told.select("split", "metric", "value", at=pl.col(key).cast(pl.Float64)).drop_nulls()
@@ -160,7 +176,7 @@ def _complete(one: Capture, other: Capture) -> bool:
         return False
     if one.reading.format == other.reading.format == "tfevents":
         return True  # a folder of event files is one run, whoever wrote them and however often it was started
-    if _apart(one, other):
+    if _apart(one, other) or _plainly_different(one, other):
         return False
     agreement = _agreement(one, other)
     if agreement.shared:
@@ -181,11 +197,18 @@ def aligned(group: Sequence[Capture]) -> list[Reading]:
 
 def _start_apart(one: Capture, other: Capture) -> bool:
     """The epochs of one start from 0, those of the other from 1."""
-    return {one.told["epoch"].min(), other.told["epoch"].min()} == {0.0, 1.0}
+    return {one.start, other.start} == {0.0, 1.0}
 
 
 def _shifted(reading: Reading, shift: int) -> Reading:
     return replace(reading, points=reading.points.with_columns(pl.col("epoch") + shift)) if shift else reading
+
+
+def _plainly_different(one: Capture, other: Capture) -> bool:
+    """None of the first values that both tell are even near each other; spares a folder of many logs the full look."""
+    shared = one.opening.keys() & other.opening.keys()
+    near = any(isclose(one.opening[key], other.opening[key], rel_tol=_NEAR, abs_tol=_NEAR) for key in shared)
+    return len(shared) >= _PLAIN and not near and not _start_apart(one, other)
 
 
 def _apart(one: Capture, other: Capture) -> bool:
@@ -224,7 +247,7 @@ def _agreement(one: Capture, other: Capture) -> _Agreement:
     plain = stepped if stepped.shared else _met(one.by_epoch, other.by_epoch)
     if not _start_apart(one, other):
         return plain
-    moved = _met(one.by_epoch, other.by_epoch, 1 if one.told["epoch"].min() else -1)
+    moved = _met(one.by_epoch, other.by_epoch, 1 if one.start else -1)
     return moved if moved.share > plain.share else plain
 
 
