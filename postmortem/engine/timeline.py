@@ -7,7 +7,6 @@ it. Each alone leaves gaps; together they say what the time between two records 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +32,19 @@ class Timeline:
     unit: str
 
 
-class _Mark(NamedTuple):
-    key: int  # twice the record's rank; events lie between records
-    progress: float
-    seconds: float
-    step: float
-    epoch: float
-    line: int
-    source: int
-    closes: bool
+_MARK = np.dtype(
+    [
+        ("key", np.int64),  # twice the record's rank; events lie between records
+        ("progress", np.float64),
+        ("seconds", np.float64),
+        ("step", np.float64),
+        ("epoch", np.float64),
+        ("line", np.int64),
+        ("source", np.int64),
+        ("closes", np.bool_),
+    ]
+)
+_Marks = NDArray[np.void]  # a structured array of _MARK
 
 
 def timeline(view: RunView, steps_per_epoch: float | None) -> Timeline | None:
@@ -53,33 +56,35 @@ def timeline(view: RunView, steps_per_epoch: float | None) -> Timeline | None:
     stepped = [s for s in stepped if len(s)]
     lead = max(stepped or timed, key=len)
     marks, unit = _of_steps(view, lead, steps_per_epoch) if stepped else _of_epochs(view, lead)
-    marks = sorted(marks, key=lambda mark: mark.key)
-    return _joined(marks, lead, _others(timed, view), unit) if len(marks) > 2 else None
+    if len(marks) < 3:
+        return None
+    return _joined(marks[np.argsort(marks["key"], kind="stable")], lead, _others(timed, view), unit)
 
 
-def _of_steps(view: RunView, lead: Series, per_epoch: float | None) -> tuple[list[_Mark], str]:
+def _of_steps(view: RunView, lead: Series, per_epoch: float | None) -> tuple[_Marks, str]:
     marks = _marks(lead, lead.step)
     if per_epoch is None or np.isnan(lead.epoch).any():
         return marks, "step"
     base = _base(view, lead)
     starts = [_start(event, epoch, (epoch - base) * per_epoch, lead) for event, epoch in _openings(view)]
-    return [*marks, *starts, *_closings(view, lead, base, per_epoch)], "step"
+    closings = _closings(view, lead, base, per_epoch)
+    return np.concatenate([marks, np.array(starts, _MARK), closings]), "step"
 
 
-def _of_epochs(view: RunView, lead: Series) -> tuple[list[_Mark], str]:
+def _of_epochs(view: RunView, lead: Series) -> tuple[_Marks, str]:
     if np.isnan(lead.epoch).any() or len(np.unique(lead.epoch)) < 2:
         return _marks(lead, np.arange(len(lead), dtype=np.float64)), "record"
     base = _base(view, lead)
-    marks = _marks(lead, lead.epoch - base + 1)
     starts = [_start(event, epoch, epoch - base, lead) for event, epoch in _openings(view)]
-    return [*marks, *starts], "epoch"
+    return np.concatenate([_marks(lead, lead.epoch - base + 1), np.array(starts, _MARK)]), "epoch"
 
 
-def _marks(series: Series, progress: Array, *, closes: bool = False) -> list[_Mark]:
-    keep = ~(np.isnan(progress) | np.isnan(series.seconds))
-    columns = (series.order * 2, progress, series.seconds, series.step, series.epoch, series.line, series.source)
-    rows: list[tuple[Any, ...]] = list(zip(*(column[keep].tolist() for column in columns), strict=True))
-    return [_Mark._make((*row, closes)) for row in rows]
+def _marks(series: Series, progress: Array, *, closes: bool = False) -> _Marks:
+    marks = np.zeros(len(series), _MARK)
+    marks["key"], marks["progress"], marks["closes"] = series.order * 2, progress, closes
+    for name in ("seconds", "step", "epoch", "line", "source"):
+        marks[name] = getattr(series, name)
+    return marks[~(np.isnan(progress) | np.isnan(series.seconds))]
 
 
 def _openings(view: RunView) -> list[tuple[Event, float]]:
@@ -88,25 +93,23 @@ def _openings(view: RunView) -> list[tuple[Event, float]]:
     return [(event, event.at.epoch) for event in timed if event.at.epoch is not None]
 
 
-def _start(event: Event, epoch: float, progress: float, lead: Series) -> _Mark:
+def _start(event: Event, epoch: float, progress: float, lead: Series) -> tuple[float, ...]:
+    """The fields of a mark for a heading."""
     at = event.at
     source = lead.sources.index(at.source) if at.source in lead.sources else 0
     seconds = at.time.timestamp() if at.time else np.nan
-    return _Mark(event.order * 2 + 1, progress, seconds, np.nan, epoch, at.line or 0, source, False)
+    return (event.order * 2 + 1, progress, seconds, np.nan, epoch, at.line or 0, source, False)
 
 
-def _closings(view: RunView, lead: Series, base: float, per_epoch: float) -> list[_Mark]:
+def _closings(view: RunView, lead: Series, base: float, per_epoch: float) -> _Marks:
     """The first record without a step after the last batch of each epoch: the summary that closes its training."""
     summaries = [s for s in view.series if s.split not in _HELD_OUT and np.isnan(s.step).all()]
-    marks = [mark for s in summaries for mark in _marks(s, (s.epoch - base + 1) * per_epoch, closes=True)]
-    if not marks:
-        return []
-    last = {epoch: 2 * order for epoch, order in zip(lead.epoch.tolist(), lead.order.tolist(), strict=True)}
-    first: dict[float, _Mark] = {}
-    for mark in sorted(marks):
-        if mark.key > last.get(mark.epoch, np.inf):
-            first.setdefault(mark.epoch, mark)
-    return list(first.values())
+    told = [_marks(s, (s.epoch - base + 1) * per_epoch, closes=True) for s in summaries]
+    marks = np.sort(np.concatenate([np.zeros(0, _MARK), *told]), order="key")
+    last = dict(zip(lead.epoch.tolist(), (2 * lead.order).tolist(), strict=True)) if len(marks) else {}
+    after = [key > last.get(epoch, np.inf) for key, epoch in zip(marks["key"], marks["epoch"], strict=True)]
+    later = marks[np.array(after, dtype=np.bool_)]
+    return later[np.unique(later["epoch"], return_index=True)[1]]
 
 
 def _base(view: RunView, lead: Series) -> float:
@@ -121,21 +124,19 @@ def _others(timed: list[Series], view: RunView) -> NDArray[np.int64]:
     return np.unique(np.concatenate([*evaluations, np.array(marked, dtype=np.int64)]))
 
 
-def _joined(marks: list[_Mark], lead: Series, others: NDArray[np.int64], unit: str) -> Timeline:
-    columns = [np.array(column) for column in zip(*marks, strict=True)]
-    key, progress, seconds, step, epoch, line, source, closes = columns
+def _joined(marks: _Marks, lead: Series, others: NDArray[np.int64], unit: str) -> Timeline:
+    key = marks["key"]
     between = np.searchsorted(others, key[1:]) - np.searchsorted(others, key[:-1], side="right")
-    turned = np.nan_to_num(np.diff(epoch)) >= 1
-    crosses = np.concatenate([[False], (between > 0) | closes[:-1] | turned])
+    turned = np.nan_to_num(np.diff(marks["epoch"])) >= 1
     series = Series(
         name=f"time per {unit}",
-        value=progress.astype(np.float64),
-        step=step.astype(np.float64),
-        epoch=epoch.astype(np.float64),
-        seconds=seconds.astype(np.float64),
-        line=line.astype(np.int64),
-        source=source.astype(np.int64),
-        order=key.astype(np.int64),
+        value=marks["progress"],
+        step=marks["step"],
+        epoch=marks["epoch"],
+        seconds=marks["seconds"],
+        line=marks["line"],
+        source=marks["source"],
+        order=key,
         sources=lead.sources,
     )
-    return Timeline(series, crosses, unit)
+    return Timeline(series, np.concatenate([[False], (between > 0) | marks["closes"][:-1] | turned]), unit)
