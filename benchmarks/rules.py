@@ -18,7 +18,7 @@ import polars as pl
 from benchmarks.generate import EPOCHS, loss_at
 from benchmarks.table import show
 from postmortem import schema
-from postmortem.engine import evaluate, load_rules
+from postmortem.engine import RunView, evaluate, load_rules
 from postmortem.model import Run, Source
 
 Series = dict[str, list[float]]
@@ -53,7 +53,7 @@ def as_run(name: str, curves: Series) -> Run:
             )
         )
     metrics = pl.concat(frames).with_columns(run=pl.lit(name), source=pl.lit(_SOURCE), time=pl.lit(None, schema.TIME))
-    metrics = metrics.sort("line", maintain_order=True).select(list(schema.METRICS)).cast(pl.Schema(schema.METRICS))
+    metrics = metrics.sort("line", maintain_order=True).select(list(schema.METRICS)).cast(schema.METRICS)
     events, facts, unread = (schema.empty(frame) for frame in ("events", "facts", "unread"))
     source = Source(_SOURCE, "json-lines", EPOCHS)
     return Run(name, (source,), schema.check("metrics", metrics), events, facts, unread)
@@ -92,7 +92,7 @@ def main() -> None:
     runs = [as_run(f"run{number}", one) for number, one in enumerate(curves)]
     rules = load_rules()
     works: Sequence[tuple[str, int, Callable[[], object]]] = (
-        ("postmortem", len(rules), lambda: [evaluate(run, rules) for run in runs]),
+        ("postmortem", len(rules), lambda: [evaluate(RunView(run, {}), rules) for run in runs]),
         ("plain loop", 10, lambda: [ten_checks(one) for one in curves]),
     )
     times: dict[str, list[float]] = {name: [] for name, _, _ in works}

@@ -216,7 +216,7 @@ def synthetic(case: Case) -> Run:
     """The run a case describes; every line of it lies in a file called ``case``."""
     rows = [row for name, given in case.given.items() for row in _rows(case, name, given)]
     rows.sort(key=lambda row: row["line"])
-    metrics = pl.DataFrame(rows, schema=dict(schema.METRICS))
+    metrics = pl.DataFrame(rows, schema=schema.METRICS)
     last = max((row["line"] for row in rows), default=0)
     facts = [_fact(key, value) for key, value in case.facts.items()]
     events = [_event(kind, text, last) for kind, text in case.events.items()]
@@ -224,8 +224,8 @@ def synthetic(case: Case) -> Run:
         "case",
         (),
         metrics,
-        pl.DataFrame(events, schema=dict(schema.EVENTS)),
-        pl.DataFrame(facts, schema=dict(schema.FACTS)),
+        pl.DataFrame(events, schema=schema.EVENTS),
+        pl.DataFrame(facts, schema=schema.FACTS),
         schema.empty("unread"),
     )
 

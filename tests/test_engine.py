@@ -196,7 +196,7 @@ def test_a_failing_rule_is_its_own_problem(tmp_path: Path, monkeypatch: pytest.M
         FUNCTIONS, "noise", FUNCTIONS["noise"].__class__(**{**FUNCTIONS["noise"].__dict__, "compute": broken})
     )
     rules = [read_rule(rule(tmp_path, "when: noise(x) > 1\nmessage: m\n")), *load_rules()]
-    outcomes = evaluate(view({"x": "1x9", "train.loss": "1 nan nan"}).run, rules)
+    outcomes = evaluate(view({"x": "1x9", "train.loss": "1 nan nan"}), rules)
 
     assert "rule mine failed: ZeroDivisionError: oh" in outcomes[0].problems[0].message
     assert [outcome.rule for outcome in outcomes if outcome.findings] == ["nan-loss"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from postmortem import ingest
 from postmortem.analysis.diagnose import diagnose
 from postmortem.analysis.summary import curves, headline, summarize
-from postmortem.engine import CompiledRule, evaluate, load_config, load_rules
+from postmortem.engine import CompiledRule, RunView, evaluate, load_config, load_rules
 from postmortem.errors import Problem
 from postmortem.model import Report, Run, RunReport
 from postmortem.names import Direction
@@ -64,13 +64,14 @@ def analyze(paths: Sequence[str | Path], options: Options | None = None) -> Repo
 
 
 def _report(run: Run, rules: Sequence[CompiledRule], options: Options) -> tuple[RunReport, list[Problem]]:
-    outcomes = evaluate(run, rules, options.directions)
+    view = RunView(run, options.directions)
+    outcomes = evaluate(view, rules)
     findings = diagnose(outcomes, rules)
     report = RunReport(
         run,
         headline(run, findings),
         summarize(run),
-        curves(run, findings, options.directions),
+        curves(view, findings),
         findings,
         tuple(outcome.rule for outcome in outcomes if outcome.clear),
         tuple(missing for outcome in outcomes for missing in outcome.not_applicable),

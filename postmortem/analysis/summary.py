@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,6 @@ import polars as pl
 from postmortem.engine.values import Series
 from postmortem.engine.view import RunView
 from postmortem.model import Curve, Finding, Position, Run, Severity
-from postmortem.names import Direction
 
 _MOST_CURVES = 6
 _MOST_POINTS = 400
@@ -47,11 +46,11 @@ def _ending(run: Run) -> str | None:
     return str(ends["kind"][-1]) if ends.height else None
 
 
-def curves(run: Run, findings: Sequence[Finding], directions: Mapping[str, Direction]) -> tuple[Curve, ...]:
+def curves(view: RunView, findings: Sequence[Finding]) -> tuple[Curve, ...]:
     """The curves that matter: those that findings speak of, then losses and scores, then the learning rate."""
     spoken = {(finding.split, finding.metric) for finding in findings}
     worth = ("loss", "score", "reward", "lr")
-    series = [s for s in RunView(run, directions).series if len(s.finite) > 1 and s.role in worth]
+    series = [s for s in view.series if len(s.finite) > 1 and s.role in worth]
     series.sort(key=lambda s: _rank(s, spoken))
     chosen: dict[str, Series] = {}
     for each in series:

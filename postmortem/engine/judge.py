@@ -75,9 +75,8 @@ def _judge_check(rule: CompiledRule, check: CompiledCheck, view: RunView) -> _Ve
 def _merged(findings: list[Finding]) -> Finding:
     first = max(findings, key=lambda finding: finding.severity.rank)
     rest = [finding for finding in findings if finding is not first]
-    also = [f"{finding.message}" for finding in rest]
     evidence = tuple(dict.fromkeys(piece for finding in (first, *rest) for piece in finding.evidence))
-    return replace(first, message="; ".join([first.message, *also]), evidence=evidence)
+    return replace(first, message="; ".join(finding.message for finding in (first, *rest)), evidence=evidence)
 
 
 @dataclass(frozen=True)

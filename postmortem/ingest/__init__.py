@@ -28,7 +28,6 @@ Progress = Callable[[int, int, str], None]
 
 _NO_SETTINGS: Mapping[str, str] = {}
 _CONFIGURATION = (".yaml", ".yml")  # whatever the name: nobody logs in YAML
-_NO_HASHES = pl.Series([], dtype=pl.UInt64)
 
 
 def read(
@@ -85,7 +84,7 @@ def read(
 
 def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
     if found.path.suffix in _CONFIGURATION:
-        return Capture(configuration.read_config(found.path, found.shown), found.folder, _NO_HASHES, _NO_HASHES)
+        return Capture(configuration.read_config(found.path, found.shown), found.folder)
     if tfevents.claims(found.path, _head(found.path)):
         return _event_file(found)
     text = read_lines(found.path, found.shown)
@@ -110,9 +109,9 @@ def _event_file(found: Found) -> Capture:
     reading = tfevents.read(found.path, found.shown)
     split = names.split_word(Path(found.folder).name)
     if split is None:
-        return Capture(reading, found.folder, _NO_HASHES, _NO_HASHES)
+        return Capture(reading, found.folder)
     points = reading.points.with_columns(split=pl.lit(split))
-    return Capture(replace(reading, points=points), str(Path(found.folder).parent), _NO_HASHES, _NO_HASHES)
+    return Capture(replace(reading, points=points), str(Path(found.folder).parent))
 
 
 def _signature(text: Text) -> tuple[pl.Series, pl.Series]:

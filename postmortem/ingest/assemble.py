@@ -19,7 +19,6 @@ from postmortem.model import Run, Source
 
 _COMMAND_LINE = "--set"
 _LOG_NAME = re.compile(r"(?i)log|out|txt|err")
-_NO_HASHES = pl.Series([], dtype=pl.UInt64)
 _FEW = 3  # settings every training has, from which a text without measurements is a run that never got far
 MAX_UNREAD = 2000
 """Most spans of unread lines kept of one run."""
@@ -50,7 +49,7 @@ def assemble(
         beside = _beside(group[0].folder, configs, homes)
         runs += _runs(title, group, beside, settings)
     for (folder, recorded), title in zip(stored, _stored_titles(stored), strict=True):
-        group = [Capture(reading, folder, _NO_HASHES, _NO_HASHES) for reading in recorded.readings]
+        group = [Capture(reading, folder) for reading in recorded.readings]
         group += [capture for capture, store in kept if store == folder]
         if any(capture.reading.points.height for capture in group):
             runs += _runs(title, group, (), settings)
@@ -172,7 +171,7 @@ def _facts_of(facts: pl.DataFrame, part: int) -> pl.DataFrame:
 
 
 def _named(frame: pl.DataFrame, run: str, kind: str) -> pl.DataFrame:
-    columns = pl.Schema(schema.FRAMES[kind])
+    columns = schema.FRAMES[kind]
     named = frame.lazy().with_columns(run=pl.lit(run)).select(list(columns)).cast(columns).collect()
     return schema.check(kind, named)
 
@@ -261,7 +260,7 @@ def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataF
         else None
     )
     if given is not None:
-        told = pl.concat([told, given.cast(pl.Schema(SETTINGS)).with_columns(source=pl.lit(_COMMAND_LINE))])
+        told = pl.concat([told, given.cast(SETTINGS).with_columns(source=pl.lit(_COMMAND_LINE))])
     grouped = pl.col("value").str.contains(r"^\s*[0-9]{1,3}(,[0-9]{3})+\b")
     plain = pl.when(grouped).then(pl.col("value").str.replace_all(",", "", literal=True)).otherwise("value")
     number = plain.str.extract(_LEADING_NUMBER, 1)

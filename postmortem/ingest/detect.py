@@ -139,7 +139,7 @@ def _completed(
     """A reading with the events and settings found in the lines it left."""
     happened, telling = told
     places = reading.points.select("line", "epoch", "step").sort("line")
-    notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(pl.Schema(NOTES))
+    notes = happened.join_asof(places, on="line", strategy="backward").select(list(NOTES)).cast(NOTES)
     stated = settings.find(rest, reading.points)
     carrying = pl.concat([telling, stated["line"]]).unique()
     unread = reading.unread.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))

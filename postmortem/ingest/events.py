@@ -175,7 +175,7 @@ def _timed(found: pl.DataFrame, source: str) -> pl.DataFrame:
 def placed(found: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events with the epoch and step they happened in, as a frame of NOTES."""
     rows = found.join(positions, on="line", how="left", maintain_order="left")
-    return rows.select(list(NOTES)).cast(pl.Schema(NOTES))
+    return rows.select(list(NOTES)).cast(NOTES)
 
 
 def _kind(column: str) -> pl.Expr:

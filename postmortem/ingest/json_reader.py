@@ -60,7 +60,7 @@ def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:
         source=source,
         format="json-lines",
         points=records.points(found),
-        settings=pl.concat([pl.DataFrame(configured, schema=dict(SETTINGS), orient="row"), records.settings(found)]),
+        settings=pl.concat([pl.DataFrame(configured, schema=SETTINGS, orient="row"), records.settings(found)]),
         understood=lines.height - unread.height,
         unread=unread,
         lines=_last(lines),
@@ -78,14 +78,14 @@ def _read_document(lines: pl.DataFrame, source: str) -> Reading | None:
     points = [records.points(each) for each in content.records]
     settings = [records.settings(each) for each in content.records]
     facts = [(leaf.line, key, _shown(leaf.value)) for key, leaf in content.facts if leaf.value is not None]
-    stated = pl.DataFrame(facts, schema=dict(SETTINGS), orient="row")
+    stated = pl.DataFrame(facts, schema=SETTINGS, orient="row")
     return Reading(
         source=source,
         format="json",
-        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        points=pl.concat([pl.DataFrame(schema=POINTS), *points]),
         settings=pl.concat([stated, *settings]).sort("line", maintain_order=True),
         understood=lines["line"].n_unique(),
-        unread=pl.DataFrame(schema=dict(LINES)),
+        unread=pl.DataFrame(schema=LINES),
         lines=_last(lines),
     )
 

@@ -125,8 +125,8 @@ def _counters(found: Numbers) -> pl.DataFrame:
 def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
     """What the totals of counters say (``Epoch 1/15``), in a training log or what looks like the start of one."""
     if points.is_empty() and counters["epochs"].null_count() == counters.height:
-        return pl.DataFrame(schema=dict(SETTINGS))
-    return context.stated_totals(counters).select(list(SETTINGS)).cast(pl.Schema(SETTINGS))
+        return pl.DataFrame(schema=SETTINGS)
+    return context.stated_totals(counters).select(list(SETTINGS)).cast(SETTINGS)
 
 
 def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame) -> pl.DataFrame:
@@ -177,4 +177,4 @@ def _points(
     labels = accepted["label"].unique()
     telling = [label for label in labels if names.parse(label).split]  # no heading overrules these
     own = pl.when(~pl.col("label").is_in(telling)).then(pl.coalesce("split", "split_placed"))
-    return rows.select("line", "step", "epoch", own.alias("split"), "label", "value", "time").cast(pl.Schema(POINTS))
+    return rows.select("line", "step", "epoch", own.alias("split"), "label", "value", "time").cast(POINTS)

@@ -59,7 +59,7 @@ def read_lines(path: Path, shown: str | None = None) -> Text:
     content = read_content(path, shown)
     if is_binary(content.data):
         problem = Problem("binary, not a text log", shown, hint="point at the text log or the exported metrics")
-        return Text(content.data, pl.DataFrame(schema=dict(LINES)), problems=(*content.problems, problem))
+        return Text(content.data, pl.DataFrame(schema=LINES), problems=(*content.problems, problem))
     text = from_bytes(content.data)
     return replace(text, problems=(*content.problems, *text.problems))
 
@@ -98,7 +98,7 @@ def sample(lines: pl.DataFrame, windows: int = 8, size: int = 400) -> pl.DataFra
 
 def _rows(raw: bytes) -> pl.DataFrame:
     if not raw:
-        return pl.DataFrame(schema=dict(LINES))
+        return pl.DataFrame(schema=LINES)
     # NUL bytes are holes that a truncation left behind. No line feed is among what is dropped: line numbers hold.
     text = pl.read_lines(raw.translate(None, _NOISE) or b"\n", name="text")
     text = text.with_columns(pl.col("text").str.strip_chars_end("\r").str.strip_prefix("\ufeff"))

@@ -93,7 +93,7 @@ def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.Da
     """One row a value, in file order."""
     labels = measured.columns
     if not labels:
-        return pl.DataFrame(schema=dict(POINTS))
+        return pl.DataFrame(schema=POINTS)
     index = [f"\0{name}" for name in base.columns]  # names that no label can have
     wide = base.rename(dict(zip(base.columns, index, strict=True))).hstack(measured)
     if isinstance(records.lines, pl.Series):
@@ -129,7 +129,7 @@ def settings(records: Records) -> pl.DataFrame:
         for label in records.values.columns
         if (value := _constant(label, records.values[label])) is not None
     ]
-    return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    return pl.DataFrame(rows, schema=SETTINGS, orient="row")
 
 
 def _constant(label: str, column: pl.Series) -> float | str | None:

@@ -233,4 +233,4 @@ def _settings(hits: Sequence[pl.DataFrame], pack: FormatPack) -> pl.DataFrame:
         hit.select("line", key=pl.lit(setting.key) if setting.key else pl.col("=key"), value=pl.col("=value"))
         for hit, setting in zip(hits, pack.config, strict=True)
     ]
-    return pl.concat([pl.DataFrame(schema=dict(SETTINGS)), *stated]).sort("line")
+    return pl.concat([pl.DataFrame(schema=SETTINGS), *stated]).sort("line")

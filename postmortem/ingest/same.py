@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isclose
 from pathlib import Path
@@ -38,8 +38,8 @@ class Capture:
 
     reading: Reading
     folder: str
-    lines: pl.Series
-    stamped: pl.Series
+    lines: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.UInt64))
+    stamped: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.UInt64))
     copies: tuple[str, ...] = ()
 
     @cached_property

@@ -86,11 +86,11 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     plain = short & ~pl.col("value").str.contains(r"[({\[]$|^\{|://") & (pl.col("key").str.count_matches(" ") <= 4)
     rows = rows.filter(plain).with_columns(canonical=canonical)
     if first is None and rows["canonical"].sum() < FEW:
-        return pl.DataFrame(schema=dict(SETTINGS))
+        return pl.DataFrame(schema=SETTINGS)
     # Later on "patience: 4/5" is a counter, and "lr" on its own line a measurement nobody asked for.
     late = pl.col("canonical") & ~pl.col("value").str.contains(r"[0-9]\s*/\s*[0-9]")
     rows = rows.filter(pl.lit(first is None) | (pl.col("line") < pl.lit(first or 0)) | late).drop("canonical")
-    return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(pl.Schema(SETTINGS))
+    return rows.with_columns(pl.col("value").str.strip_chars("'\" ")).cast(SETTINGS)
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -110,7 +110,7 @@ def _dumps(lines: pl.DataFrame) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
     for line, body in lines.select("line", "body").head(50).iter_rows():
         rows += [{"line": line, "key": key, "value": value} for key, value in _assigned(body)]
-    return pl.DataFrame(rows, schema=dict(SETTINGS))
+    return pl.DataFrame(rows, schema=SETTINGS)
 
 
 def _assigned(body: str) -> list[tuple[str, str]]:
@@ -138,7 +138,7 @@ def read_config(path: Path, shown: str) -> Reading:
         )
     rows = list(islice(_flattened(root, "", 0, _Budget()), MAX_SETTINGS)) if root is not None else []
     count = content.data.count(b"\n") + (not content.data.endswith(b"\n"))
-    told = pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    told = pl.DataFrame(rows, schema=SETTINGS, orient="row")
     return Reading(shown, "config", settings=told, understood=count, lines=count, problems=content.problems)
 
 

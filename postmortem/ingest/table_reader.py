@@ -59,10 +59,10 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     return Reading(
         source=source,
         format="table",
-        points=pl.concat([pl.DataFrame(schema=dict(POINTS)), *points]),
+        points=pl.concat([pl.DataFrame(schema=POINTS), *points]),
         settings=pl.concat([_metadata(lines), *(records.settings(part) for part in parts)]),
         understood=lines["line"].n_unique(),
-        unread=pl.DataFrame(schema=dict(LINES)),
+        unread=pl.DataFrame(schema=LINES),
         lines=int(lines["line"][-1]) if lines.height else 0,
     )
 
@@ -86,7 +86,7 @@ def _metadata(lines: pl.DataFrame) -> pl.DataFrame:
         except (ValueError, json.JSONDecodeError):
             found = Content()
     rows = [(int(first["line"][0]), key, str(leaf.value)) for key, leaf in found.facts]
-    return pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    return pl.DataFrame(rows, schema=SETTINGS, orient="row")
 
 
 # --- layout -------------------------------------------------------------------------------------------------

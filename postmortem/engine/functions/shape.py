@@ -299,20 +299,21 @@ def jumps(_: RunView, x: Series, factor: Scalar) -> Value:
 
 
 @function("number", "shape", x="series")
-def worsened(_: RunView, x: Series) -> Value:
+def worsened(view: RunView, x: Series) -> Value:
     """How far the level at the end is worse than the best level, in units of x; not positive when it is not."""
-    return _worsening(x, "amount")
+    return _worsening(view, x, "amount")
 
 
 @function("number", "shape", x="series")
-def worsened_z(_: RunView, x: Series) -> Value:
+def worsened_z(view: RunView, x: Series) -> Value:
     """The worsening since the best level in units of its standard error, corrected for having picked the best."""
-    return _worsening(x, "z")
+    return _worsening(view, x, "z")
 
 
-def _worsening(x: Series, what: str) -> Scalar:
+def _worsening(view: RunView, x: Series, what: str) -> Scalar:
     def compute(y: Array) -> float | None:
-        return getattr(stats.worsened(y, _better(x)), what, None)
+        found = view.remember(("worsening", id(x)), x, lambda: stats.worsened(y, _better(x)))
+        return getattr(found, what, None)
 
     return _needs_direction(x, 4) or _stated(x, 4, compute, "worsening")
 
@@ -397,27 +398,29 @@ def repeats(_: RunView, x: Series) -> Value:
 
 
 @function("number", "shape", x="series", n="number")
-def lattice(_: RunView, x: Series, n: Scalar) -> Value:
+def lattice(view: RunView, x: Series, n: Scalar) -> Value:
     """Divisor that the counts behind the rates of x (out of n) share beyond chance; 1 when there is none."""
-    return _lattice(x, n, lambda found: float(found.divisor))
+    return _lattice(view, x, n, lambda found: float(found.divisor))
 
 
 @function("number", "shape", x="series", n="number")
-def lattice_chance(_: RunView, x: Series, n: Scalar) -> Value:
+def lattice_chance(view: RunView, x: Series, n: Scalar) -> Value:
     """Chance that the counts behind the rates of x share that divisor by accident, corrected for the search."""
-    return _lattice(x, n, lambda found: found.chance)
+    return _lattice(view, x, n, lambda found: found.chance)
 
 
 @function("number", "shape", x="series", n="number")
-def lattice_counts(_: RunView, x: Series, n: Scalar) -> Value:
+def lattice_counts(view: RunView, x: Series, n: Scalar) -> Value:
     """Number of different counts behind the rates of x that the shared divisor divides."""
-    return _lattice(x, n, lambda found: float(found.distinct))
+    return _lattice(view, x, n, lambda found: float(found.distinct))
 
 
-def _lattice(x: Series, n: Scalar, take: Callable[[Any], float]) -> Scalar:
+def _lattice(view: RunView, x: Series, n: Scalar, take: Callable[[Any], float]) -> Scalar:
     if n.value is None:
         return n
-    return _stated(x, 1, lambda y: take(stats.lattice(y, int(float(n.value or 0)))), "the count lattice")
+    size = int(float(n.value))
+    found = view.remember(("lattice", id(x), size), x, lambda: stats.lattice(x.finite.value, size))
+    return _stated(x, 1, lambda _: take(found), "the count lattice")
 
 
 @function("number", "shape", x="series")

@@ -80,7 +80,7 @@ def _recorded(open_: _Open, held: set[str], path: Path, shown: str, owned: set[P
     with open_(_TASK) as stream:
         task = parsed(stream.read(MAX_LINE))
     told = task if isinstance(task, dict) else {}
-    settings = pl.DataFrame(list(_parameters(told)), schema=dict(SETTINGS), orient="row")
+    settings = pl.DataFrame(list(_parameters(told)), schema=SETTINGS, orient="row")
     wrong = () if told else (Problem("not readable as JSON", f"{shown}/{_TASK}"),)
     readings = [Reading(f"{shown}/{_TASK}", "clearml", settings=settings, understood=1, lines=1, problems=wrong)]
     for name, reader in ((_METRICS, _metrics), (_LOG, _log)):

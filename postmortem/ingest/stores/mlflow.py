@@ -77,7 +77,7 @@ def end(status: str, line: int, milliseconds: int | None) -> pl.DataFrame:
     """How a run ended, from its status (a word, or the number the file store has for it); a frame of NOTES."""
     word = _STATUS.get(status, status)
     if word not in _KINDS:
-        return pl.DataFrame(schema=dict(NOTES))
+        return pl.DataFrame(schema=NOTES)
     return ending(_KINDS[word], f"MLflow status {word}", line, moment((milliseconds or 0) / 1000))
 
 
@@ -101,7 +101,7 @@ def _metric(file: Path, shown: str, label: str) -> Reading:
         label=pl.lit(label), epoch=None, split=None, time=clock.cast(TIME)
     )
     unread = text.lines.filter(rows["value"].is_null() & (rows["text"].str.strip_chars() != ""))
-    points = without_default_steps(found.select(list(POINTS)).cast(pl.Schema(POINTS)))
+    points = without_default_steps(found.select(list(POINTS)).cast(POINTS))
     understood = text.count - unread["line"].n_unique()
     return Reading(
         shown, "mlflow", points, understood=understood, unread=unread, lines=text.count, problems=text.problems
@@ -120,5 +120,5 @@ def _settings(params: list[tuple[str, Path]], shown: str) -> Reading:
             continue
         if len(value) <= _LONGEST_PARAM:
             rows.append((line, key, value.strip()))
-    told = pl.DataFrame(rows, schema=dict(SETTINGS), orient="row")
+    told = pl.DataFrame(rows, schema=SETTINGS, orient="row")
     return Reading(shown, "mlflow", settings=told, understood=len(params), lines=len(params), problems=tuple(problems))

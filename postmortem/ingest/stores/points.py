@@ -64,7 +64,7 @@ class Points:
 
     def frame(self) -> pl.DataFrame:
         """All points of a table that holds one run."""
-        return next(iter(self.of_runs().values()), pl.DataFrame(schema=dict(POINTS)))
+        return next(iter(self.of_runs().values()), pl.DataFrame(schema=POINTS))
 
     def problems(self, shown: str) -> tuple[Problem, ...]:
         """What had to be left out."""
@@ -115,7 +115,7 @@ def settings(line: int, told: object) -> pl.DataFrame:
         for key, value in leaves(told)
         if key and not key.startswith("_") and len(shown := _shown(value)) <= _LONGEST
     )
-    return pl.DataFrame(list(islice(rows, MAX_SETTINGS)), schema=dict(SETTINGS), orient="row")
+    return pl.DataFrame(list(islice(rows, MAX_SETTINGS)), schema=SETTINGS, orient="row")
 
 
 def _shown(value: object) -> str:

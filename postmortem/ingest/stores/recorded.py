@@ -42,9 +42,9 @@ def printed(lines: Iterable[tuple[int, str]], source: str) -> pl.DataFrame:
         lines: Line number and text, numbers ascending.
         source: Name of the file, which may tell the year.
     """
-    text = pl.DataFrame(list(lines), schema=dict(LINES), orient="row")
+    text = pl.DataFrame(list(lines), schema=LINES, orient="row")
     if text.is_empty():
-        return pl.DataFrame(schema=dict(NOTES))
+        return pl.DataFrame(schema=NOTES)
     nowhere = pl.DataFrame(schema={"line": pl.UInt32(), "step": pl.Int64(), "epoch": pl.Float64()})
     return events.placed(events.find(shapes.messages(text), source), nowhere)
 

@@ -125,7 +125,7 @@ def _run(file: Path, shown: str) -> tuple[Mapping[str, Any], list[Reading]]:
 def _end(run: Mapping[str, Any], shown: str) -> pl.DataFrame:
     status = run.get("status")
     if not isinstance(status, Leaf):
-        return pl.DataFrame(schema=dict(NOTES))
+        return pl.DataFrame(schema=NOTES)
     time = moment(_value(run.get("stop_time")))
     if status.value == "COMPLETED":
         return ending("finished", "Sacred status COMPLETED", status.line, time)
@@ -135,7 +135,7 @@ def _end(run: Mapping[str, Any], shown: str) -> pl.DataFrame:
         return ending("killed", "KeyboardInterrupt (Sacred status INTERRUPTED)", status.line, time)
     if status.value == "TIMEOUT":
         return ending("killed", "Sacred status TIMEOUT", status.line, time)
-    return pl.DataFrame(schema=dict(NOTES))
+    return pl.DataFrame(schema=NOTES)
 
 
 def _failure(run: Mapping[str, Any], shown: str, line: int, time: int | None) -> pl.DataFrame:

@@ -94,7 +94,7 @@ def _mlflow(connection: sqlite3.Connection, shown: str, problems: list[Problem])
         reading = Reading(
             shown,
             "mlflow",
-            points=points.without_default_steps(found.get(run, pl.DataFrame(schema=dict(POINTS)))),
+            points=points.without_default_steps(found.get(run, pl.DataFrame(schema=POINTS))),
             notes=mlflow.end(status or "", line, ended),
             settings=settings.get(run, _none(SETTINGS)),
         )
@@ -116,7 +116,7 @@ def _mlflow_params(connection: sqlite3.Connection, shown: str, problems: list[Pr
     for line, run, key, value in _typed(connection, query, shown, problems):
         if None not in (run, key, value):
             told.setdefault(run, []).append((line, key, value))
-    return {run: pl.DataFrame(each, schema=dict(SETTINGS), orient="row") for run, each in told.items()}
+    return {run: pl.DataFrame(each, schema=SETTINGS, orient="row") for run, each in told.items()}
 
 
 def _mlflow_runs(

@@ -60,7 +60,7 @@ def _recorded(file: Path, shown: str) -> Recorded:
     told = _Told()
     problems = tuple(_read_records(file, shown, told))
     beside, config = _config_file(file, shown)
-    settings = told.settings if beside is None else pl.DataFrame(schema=dict(SETTINGS))
+    settings = told.settings if beside is None else pl.DataFrame(schema=SETTINGS)
     reading = Reading(
         shown,
         "wandb",
@@ -127,7 +127,7 @@ class _Told:
     name: str = ""
     count: int = 0
     broken: int = 0
-    settings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict(SETTINGS)))
+    settings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETTINGS))
     _summary: dict[str, float] = field(default_factory=dict)
     _empty: bool = True  # nothing but bookkeeping in the history
     _end: tuple[int, int] | None = None  # line and code of the exit
@@ -191,7 +191,7 @@ class _Told:
     def notes(self, shown: str) -> pl.DataFrame:
         """How the run ended, if it did; a failure is told in the words of the output captured last."""
         if self._end is None:
-            return pl.DataFrame(schema=dict(NOTES))
+            return pl.DataFrame(schema=NOTES)
         line, code = self._end
         if code == 0:
             return ending("finished", "exit code 0", line)
