@@ -99,13 +99,50 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Clue:
+    """Something that a cause predicts or that would exclude it, and what the log says of it.
+
+    Attributes:
+        holds: None when the log cannot tell; ``missing`` then says why, and ``log_this`` what to log.
+        evidence: The numbers it was decided on.
+    """
+
+    says: str
+    holds: bool | None
+    evidence: tuple[Evidence, ...] = ()
+    missing: str = ""
+    log_this: str | None = None
+
+
+@dataclass(frozen=True)
 class Cause:
-    """A rival explanation of a symptom, and what the evidence says of it."""
+    """A rival explanation of a symptom, and what the evidence says of it.
+
+    Attributes:
+        kept, broken, unobservable: Its predictions, by what became of them.
+        excluded_by: What cannot be seen if it is true, and was seen.
+        settle: The cheapest experiment that would decide.
+        fix: What to do if it is the cause.
+    """
 
     id: str
     title: str
     verdict: Literal["supported", "contradicted", "open"]
-    because: tuple[str, ...] = ()
+    kept: tuple[Clue, ...] = ()
+    broken: tuple[Clue, ...] = ()
+    unobservable: tuple[Clue, ...] = ()
+    excluded_by: tuple[Clue, ...] = ()
+    settle: str = ""
+    fix: str = ""
+
+    @property
+    def because(self) -> tuple[str, ...]:
+        """What decided the verdict: what is seen, what is seen against it, or what is missing."""
+        if self.verdict == "supported":
+            return tuple(clue.says for clue in self.kept)
+        against = (*(clue.says for clue in self.excluded_by), *(f"not so: {clue.says}" for clue in self.broken))
+        missing = dict.fromkeys(f"not known: {clue.missing}" for clue in self.unobservable)
+        return against if self.verdict == "contradicted" else (*against, *missing)
 
 
 @dataclass(frozen=True)
@@ -196,10 +233,15 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The answer to ``postmortem analyze``."""
+    """The answer to ``postmortem analyze``.
+
+    Attributes:
+        headline: All runs in one sentence.
+    """
 
     runs: tuple[RunReport, ...]
     across_runs: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
     rules: int = 0
+    headline: str = ""
     seconds: float = field(default=0.0, compare=False)

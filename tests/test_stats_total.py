@@ -28,6 +28,7 @@ STATISTICS: dict[str, Callable[[np.ndarray], object]] = {
     "volatility": stats.volatility,
     "drift": stats.drift,
     "stalls": lambda y: stats.stalls(stats.segments(np.arange(len(y), dtype=float), y, y > 0)),
+    "project": lambda y: stats.project(stats.segments(np.arange(len(y), dtype=float), y, y > 0), 10.0),
 }
 VALUES = st.floats(-1e100, 1e100, allow_subnormal=True) | st.sampled_from([0.0, 1.0, 1e-300])
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from postmortem.engine import CompiledRule
-from postmortem.model import Finding, Outcome
+from postmortem.model import Finding
 
 
-def diagnose(outcomes: Sequence[Outcome], rules: Sequence[CompiledRule]) -> tuple[Finding, ...]:
-    """All findings of a run: worst first, earliest first among equals, consequences marked as folded."""
-    leads = {rule.id: frozenset(rule.rule.leads_to) for rule in rules}
-    findings = [finding for outcome in outcomes for finding in outcome.findings]
-    folded = [_folded(finding, findings, leads) for finding in findings]
-    return tuple(sorted(folded, key=_urgency))
+def diagnose(findings: Sequence[Finding], rules: Mapping[str, CompiledRule]) -> tuple[Finding, ...]:
+    """All findings of a run in order, consequences marked as folded."""
+    parents = ((finding, follows(finding, findings, rules)) for finding in findings)
+    return in_order(replace(finding, folded_under=parent.id) if parent else finding for finding, parent in parents)
 
 
-def _folded(finding: Finding, others: Sequence[Finding], leads: dict[str, frozenset[str]]) -> Finding:
-    parents = (other for other in others if finding.id in leads[other.id] and _about_the_same(finding, other))
-    parent = next(parents, None)
-    return replace(finding, folded_under=parent.id) if parent else finding
+def follows(finding: Finding, others: Sequence[Finding], rules: Mapping[str, CompiledRule]) -> Finding | None:
+    """The first of the others that a finding is a consequence of."""
+    causes = (other for other in others if finding.id in rules[other.id].rule.leads_to)
+    return next((other for other in causes if _about_the_same(finding, other)), None)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Worst first, earliest first among equals, consequences last."""
+    return tuple(sorted(findings, key=_urgency))
 
 
 def _about_the_same(a: Finding, b: Finding) -> bool:

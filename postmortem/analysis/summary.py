@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,10 +10,11 @@ import polars as pl
 
 from postmortem.engine.values import Series
 from postmortem.engine.view import RunView
-from postmortem.model import Curve, Finding, Position, Run, Severity
+from postmortem.model import Curve, Finding, Position, Run, RunReport, Severity
 
 _MOST_CURVES = 6
 _MOST_POINTS = 400
+_MOST_IDS = 3
 
 
 def summarize(run: Run) -> dict[str, object]:
@@ -87,13 +89,37 @@ def _curve(series: Series) -> Curve:
     )
 
 
-def headline(run: Run, findings: Sequence[Finding]) -> str:
-    """The run in one sentence."""
-    leading = [finding for finding in findings if finding.folded_under is None and finding.severity != Severity.INFO]
+def headline(run: Run, findings: Sequence[Finding], across: Sequence[Finding] = ()) -> str:
+    """The run in one sentence: what to act on first, its supported cause, and how much more there is.
+
+    Args:
+        across: Findings across runs that speak of this run; they come first.
+    """
+    leading = [f for f in (*across, *findings) if f.folded_under is None and f.severity != Severity.INFO]
     if leading:
-        first = leading[0].title[0].lower() + leading[0].title[1:]
         more = f", and {len(leading) - 1} more" if len(leading) > 1 else ""
-        return f"{first}{more}"
+        return f"{_lead(leading[0])}{more}"
     if run.metrics.height == 0:
         return "no metric could be read, so nothing could be judged"
     return "nothing to act on was found" if not findings else "nothing to act on was found; see what is worth knowing"
+
+
+def headline_of_all(runs: Sequence[RunReport], across: Sequence[Finding]) -> str:
+    """All runs in one sentence: what holds across them, else what most of them have."""
+    if len(runs) == 1:
+        return runs[0].headline
+    if across and across[0].severity != Severity.INFO:
+        return f"{_lead(across[0])}: {len(across[0].runs)} of {len(runs)} runs"
+    acted = [{f.id for f in run.findings if f.folded_under is None and f.severity != Severity.INFO} for run in runs]
+    sick = sum(map(bool, acted))
+    if not sick:
+        return f"nothing to act on was found in {len(runs)} runs" if runs else "no training run was found"
+    counted = Counter(name for names in acted for name in sorted(names))
+    words = ", ".join(f"{name} in {count}" for name, count in counted.most_common(_MOST_IDS))
+    return f"{sick} of {len(runs)} runs need a look: {words}"
+
+
+def _lead(finding: Finding) -> str:
+    title = finding.title[0].lower() + finding.title[1:]
+    cause = next((cause.title for cause in finding.causes if cause.verdict == "supported"), "")
+    return f"{title}; {cause[0].lower()}{cause[1:]}" if cause else title

@@ -43,7 +43,7 @@ def select(selector: Selector, view: RunView, bound: Binding) -> list[Series]:
     hits.sort(key=lambda series: _preference(series, selector))
     if selector.one:
         return hits[:1]
-    return [_joined(hits)] if selector.pool and hits else hits
+    return [joined(hits)] if selector.pool and hits else hits
 
 
 def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
@@ -96,7 +96,7 @@ def _preference(series: Series, selector: Selector) -> tuple[int, int, int]:
     )
 
 
-def _joined(hits: list[Series]) -> Series:
+def joined(hits: list[Series]) -> Series:
     """All the series as one, in the order of the log."""
     names = ", ".join(series.name for series in hits[:3]) + (", ..." if len(hits) > 3 else "")
 

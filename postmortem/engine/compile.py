@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from postmortem.engine import syntax, template
-from postmortem.engine.check import COORDINATES, Checker
+from postmortem.engine import syntax
+from postmortem.engine.check import COORDINATES
+from postmortem.engine.expressions import TRUTHS, Expressions, Path
 from postmortem.engine.functions import Kind
-from postmortem.engine.rule import Check, Rule, parse_duration
-from postmortem.engine.syntax import Node, SyntaxProblem
-from postmortem.errors import Problem, RuleError
+from postmortem.engine.rivals import RivalCause
+from postmortem.engine.rule import Check, Need, Rule, Selector, parse_duration
+from postmortem.engine.syntax import Node
+from postmortem.errors import RuleError
 from postmortem.model import Severity
 from postmortem.yamlfile import Document
-
-Path = tuple[str | int, ...]
-_TRUTHS: tuple[Kind, ...] = ("truth", "truths")
-_ANY: tuple[Kind, ...] = ("number", "series", "text", "truth")
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,43 @@ class CompiledCheck:
 
 
 @dataclass(frozen=True)
+class CompiledCause:
+    """A rival cause with the conditions of its predictions and of its exclusions parsed, in the order written."""
+
+    source: RivalCause
+    predicts: tuple[Node, ...]
+    excluded_by: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class CompiledCauses:
+    """The rival causes of one symptom; ``beside`` and ``let`` are evaluated beside the names of the finding.
+
+    Attributes:
+        names: Names that some check of the rule binds; a finding of another check lacks them.
+    """
+
+    names: tuple[str, ...]
+    beside: Mapping[str, Selector]
+    let: Mapping[str, Node]
+    rivals: tuple[CompiledCause, ...]
+
+
+@dataclass(frozen=True)
 class CompiledRule:
     """A rule ready to judge runs.
 
     Attributes:
         params: Values of the parameters, overrides applied.
         severity: Conditions and severities in order; the last has no condition.
+        causes: What may lie behind a finding of the rule, or None where nobody has said.
     """
 
     rule: Rule
     checks: tuple[CompiledCheck, ...]
     severity: tuple[tuple[Node | None, Severity], ...]
     params: Mapping[str, float]
+    causes: CompiledCauses | None = None
 
     @property
     def id(self) -> str:
@@ -73,44 +96,30 @@ def compile_rule(rule: Rule, document: Document) -> CompiledRule:
     Raises:
         RuleError: With a positioned problem for each mistake.
     """
-    compiler = _Compiler(rule, document)
+    compiler = _Compiler(rule, Expressions(document, rule.params))
     checks = tuple(compiler.check(check, ("checks", i)) for i, check in enumerate(rule.checks))
     severity = tuple(compiler.severity())
-    if compiler.problems:
-        raise RuleError(compiler.problems)
+    if compiler.texts.problems:
+        raise RuleError(compiler.texts.problems)
     params = {name: param.default for name, param in rule.params.items()}
     return CompiledRule(rule, checks, severity, params)
-
-
-_NOTHING = syntax.Number(0, 0, 0.0)
 
 
 @dataclass
 class _Compiler:
     rule: Rule
-    document: Document
-    problems: list[Problem] = field(default_factory=list)
+    texts: Expressions
 
     def check(self, check: Check, path: Path) -> CompiledCheck:
         names: dict[str, Kind] = dict.fromkeys(check.each, "series")
         self._selectors(check, path)
-        let: dict[str, Node] = {}
-        for name, text in check.let.items():
-            let[name], names[name] = self._expression(text, (*path, "let", name), names, _ANY)
-        needs = tuple(
-            CompiledNeed(
-                self._expression(need.that, (*path, "needs", i, "that"), names, _TRUTHS[:1])[0],
-                need.otherwise,
-                need.log,
-            )
-            for i, need in enumerate(check.needs)
-        )
-        when, kind = self._expression(check.when, (*path, "when"), names, _TRUTHS)
+        let = self.texts.named(check.let, (*path, "let"), names)
+        needs = tuple(self._need(need, (*path, "needs", i), names) for i, need in enumerate(check.needs))
+        when, kind = self.texts.parse(check.when, (*path, "when"), names, TRUTHS)
         evidence = {
-            name: self._expression(text, (*path, "evidence", name), names, _ANY)[0]
-            for name, text in check.evidence.items()
+            name: self.texts.parse(text, (*path, "evidence", name), names)[0] for name, text in check.evidence.items()
         }
-        self._texts(check, path, {**names, **dict.fromkeys(check.evidence, "number")})
+        self._templates(check, path, names)
         return CompiledCheck(
             check,
             let,
@@ -130,41 +139,25 @@ class _Compiler:
             names.update(dict.fromkeys(check.let, "number"))
         for i, level in enumerate(self.rule.severity):
             path: Path = ("severity", i, "when")
-            yield (self._expression(level.when, path, names, _TRUTHS[:1])[0] if level.when else None), level.level
+            yield (self.texts.parse(level.when, path, names, TRUTHS[:1])[0] if level.when else None), level.level
+
+    def _need(self, need: Need, path: Path, names: Mapping[str, Kind]) -> CompiledNeed:
+        return CompiledNeed(
+            self.texts.parse(need.that, (*path, "that"), names, TRUTHS[:1])[0], need.otherwise, need.log
+        )
 
     def _then(self, check: Check, path: Path, names: Mapping[str, Kind]) -> tuple[Node, float, str] | None:
         if check.then is None:
             return None
-        node, _ = self._expression(check.then.when, (*path, "then", "when"), names, _TRUTHS)
+        node, _ = self.texts.parse(check.then.when, (*path, "then", "when"), names, TRUTHS)
         try:
             return node, *syntax.duration(*parse_duration(check.then.within))
         except ValueError as error:
-            self.problems.append(self.document.problem((*path, "then", "within"), str(error)))
+            self.texts.problems.append(self.texts.document.problem((*path, "then", "within"), str(error)))
             return None
 
     def _optional(self, text: str | None, path: Path, names: Mapping[str, Kind]) -> Node | None:
-        return self._expression(text, path, names, ("number", "text", "truth"))[0] if text is not None else None
-
-    def _expression(
-        self, text: str, path: Path, names: Mapping[str, Kind], want: tuple[Kind, ...]
-    ) -> tuple[Node, Kind]:
-        try:
-            node = syntax.parse(text)
-        except SyntaxProblem as error:
-            self._say(path, error)
-            return _NOTHING, want[0]
-        checker = Checker(names, self.rule.params)
-        kind = checker.kind(node)
-        for problem in checker.problems:
-            self._say(path, problem)
-        if kind not in want and not checker.problems:
-            checker.problems.append(SyntaxProblem(f"expected {_words(want)}, got {_words((kind,))}", 0))
-            self._say(path, checker.problems[-1])
-        return node, kind
-
-    def _say(self, path: Path, error: SyntaxProblem) -> None:
-        line, column, excerpt = self.document.within(path, error.offset)
-        self.problems.append(Problem(error.message, self.document.source, line, column, excerpt, error.hint))
+        return self.texts.parse(text, path, names, ("number", "text", "truth"))[0] if text is not None else None
 
     def _selectors(self, check: Check, path: Path) -> None:
         seen: list[str] = []
@@ -172,8 +165,8 @@ class _Compiler:
             for key in ("like", "unlike", "with_split_of"):
                 other = getattr(selector, key)
                 if other is not None and other not in seen:
-                    self.problems.append(
-                        self.document.problem(
+                    self.texts.problems.append(
+                        self.texts.document.problem(
                             (*path, "each", name, key),
                             f"{other!r} is not bound before {name!r}",
                             f"bound so far: {', '.join(seen) or 'nothing'}",
@@ -181,24 +174,8 @@ class _Compiler:
                     )
             seen.append(name)
 
-    def _texts(self, check: Check, path: Path, names: Mapping[str, Kind]) -> None:
-        known = {*names, *self.rule.params, *COORDINATES, "points", "here", *(f"{name}_at" for name in check.let)}
+    def _templates(self, check: Check, path: Path, names: Mapping[str, Kind]) -> None:
+        places = (f"{name}_at" for name in check.let)
+        known = {*names, *check.evidence, *self.rule.params, *COORDINATES, "points", "here", *places}
         for where, text in ((("message",), check.message), *((("evidence", name), name) for name in check.evidence)):
-            brace = template.stray_brace(text)
-            if brace is not None:
-                self._say((*path, *where), SyntaxProblem("this brace belongs to no {name}", brace))
-            for name, offset in template.fields(text):
-                if name not in known:
-                    self._say(
-                        (*path, *where),
-                        SyntaxProblem(
-                            f"the text names {name!r}, which is neither bound, let, evidence nor a parameter",
-                            offset,
-                            f"known: {', '.join(sorted(known))}",
-                        ),
-                    )
-
-
-def _words(kinds: tuple[Kind, ...]) -> str:
-    plain = {"truths": "a truth at each point", "truth": "a truth, such as a comparison"}
-    return " or ".join(plain.get(kind, f"a {kind}") for kind in kinds)
+            self.texts.template(text, (*path, *where), known)

@@ -74,6 +74,17 @@ class Scope:
         found = self.view.find(name)
         return absent(found, name) if isinstance(found, str) else found
 
+    def elsewhere(self, node: Node) -> list[tuple[RunView, Value]]:
+        """The value of an expression in each sibling run, where names of series stand for its series of that name."""
+        return [(view, Scope(view, self._names_in(view), self.params).evaluate(node)) for view in self.view.siblings]
+
+    def _names_in(self, view: RunView) -> dict[str, Value]:
+        names: dict[str, Value] = {}
+        for name, value in self.names.items():
+            found = view.find(value.name) if isinstance(value, Series) else f"{name} is a number of this run"
+            names[name] = absent(found) if isinstance(found, str) else found
+        return names
+
 
 @lru_cache(maxsize=16384)
 def _named(node: Node) -> tuple[str, ...]:
@@ -132,6 +143,9 @@ class _Evaluation:
         found = FUNCTIONS[node.function]
         values: list[object] = []
         for argument, given in zip(found.arguments, node.arguments, strict=False):
+            if argument.elsewhere:
+                values.append(self.scope.elsewhere(given))
+                continue
             value = self.value(given)
             if "text" in argument.kinds and isinstance(value, Scalar):
                 values.append(value.value)
@@ -140,6 +154,8 @@ class _Evaluation:
             else:
                 values.append(value)
         values += [Scalar(argument.default) for argument in found.arguments[len(values) :]]
+        if any(argument.elsewhere for argument in found.arguments):
+            return found.compute(self.scope.view, *values)
         return self.scope.view.remember(
             (found.name, *map(_key, values)), values, lambda: found.compute(self.scope.view, *values)
         )

@@ -42,12 +42,12 @@ def _held(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) ->
 
 def _comparison(node: syntax.Compare, scope: Scope, whole: Node, point: int | None) -> str:
     left, right = (_number(side, scope, whole, point) for side in (node.left, node.right))
-    text = f"{write(_spelled(node.left, scope))} {node.op} {write(_spelled(node.right, scope))}"
+    text = f"{write(spelled(node.left, scope))} {node.op} {write(spelled(node.right, scope))}"
     values = f"{left} {node.op} {right}"
     return text if text == values else f"{text}: {values}"
 
 
-def _spelled(node: Node, scope: Scope) -> Node:
+def spelled(node: Node, scope: Scope) -> Node:
     """The expression with the names of series for its variables, and numbers for its parameters."""
     if isinstance(node, syntax.Param):
         return syntax.Number(node.start, node.end, scope.params[node.name])
@@ -58,9 +58,9 @@ def _spelled(node: Node, scope: Scope) -> Node:
     for field in fields(node):
         value = getattr(node, field.name)
         if isinstance(value, Node):
-            parts[field.name] = _spelled(value, scope)
+            parts[field.name] = spelled(value, scope)
         elif isinstance(value, tuple):
-            parts[field.name] = tuple(_spelled(item, scope) for item in value)
+            parts[field.name] = tuple(spelled(item, scope) for item in value)
     return replace(node, **parts)
 
 

@@ -16,6 +16,7 @@ from postmortem.engine.explain import explain
 from postmortem.engine.rule import parse_duration
 from postmortem.engine.values import Array, Point, Scalar, Series, Value, absent, align
 from postmortem.engine.view import RunView
+from postmortem.engine.weigh import weigh
 from postmortem.errors import Problem
 from postmortem.model import Evidence, Finding, NotApplicable, Outcome, Position, Severity
 
@@ -167,7 +168,7 @@ class _Trial:
         pieces = tuple(itertools.chain.from_iterable(_pieces(name, values) for name, _, values in evidence))
         first, last = self._extent(span, pieces)
         lead = self.bound[0] if self.bound else None
-        meta = self.rule.rule
+        meta, causes = self.rule.rule, self.rule.causes
         return Finding(
             meta.id,
             self._severity(),
@@ -181,6 +182,7 @@ class _Trial:
             because=explain(self.check.when, self.scope, span.start if span else None, spans),
             do=meta.do,
             wrong_when=meta.wrong_when,
+            causes=weigh(causes, self.scope, first, last) if causes else (),
         )
 
     def _severity(self) -> Severity:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from postmortem.builtin import shipped
+from postmortem.engine.causes import FOLDER, cause_files, with_causes
 from postmortem.engine.compile import CompiledRule, compile_rule
 from postmortem.engine.rule import Rule
 from postmortem.errors import ConfigError, PostmortemError, Problem, RuleError
@@ -75,7 +76,7 @@ def load_config(path: Path) -> RuleConfig:
 def load_rules(folders: Sequence[Path] = (), config: RuleConfig | None = None) -> list[CompiledRule]:
     """The shipped rules and those under ``folders`` (or single files), configured, in the order of their ids.
 
-    A user's rule with the id of a shipped one takes its place.
+    A user's rule with the id of a shipped one takes its place, and so do a user's causes of a symptom.
 
     Raises:
         RuleError: One or more rule files are wrong; all problems of all files.
@@ -89,26 +90,35 @@ def load_rules(folders: Sequence[Path] = (), config: RuleConfig | None = None) -
 
 @lru_cache(maxsize=1)
 def _shipped_rules() -> tuple[CompiledRule, ...]:
-    return tuple(read_rules([shipped("rules")]))
+    return tuple(_read([shipped("rules")], {}))
 
 
-def read_rules(paths: Iterable[Path]) -> list[CompiledRule]:
-    """Loads every rule file under the paths.
+def read_rules(paths: Sequence[Path]) -> list[CompiledRule]:
+    """Loads every rule file under the paths, with the causes that lie there; causes may explain shipped rules.
 
     Raises:
         RuleError: With the problems of all files.
     """
+    return _read(paths, {rule.id: rule for rule in _shipped_rules()} if cause_files(paths, TEST_SUFFIX) else {})
+
+
+def _read(paths: Sequence[Path], others: Mapping[str, CompiledRule]) -> list[CompiledRule]:
     rules: list[CompiledRule] = []
     problems: list[Problem] = []
+    refused: set[str] = set()
     for path in rule_files(paths):
         try:
             rules.append(read_rule(path))
         except PostmortemError as error:
             problems += error.problems
+            refused.add(path.stem)
     problems += _duplicates(rules)
-    if problems:
-        raise RuleError(problems)
-    return rules
+    known = {rule.id: rule for rule in rules}
+    files = [path for path in cause_files(paths, TEST_SUFFIX) if path.stem not in refused]
+    explained, wrong = with_causes({**others, **known}, files)
+    if problems or wrong:
+        raise RuleError([*problems, *wrong])
+    return list({**known, **{rule.id: rule for rule in explained}}.values())
 
 
 def rule_files(paths: Iterable[Path]) -> list[Path]:
@@ -121,8 +131,8 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise RuleError(Problem("there is no such rule file or folder", str(path)))
-        inside = sorted(p for p in path.rglob("*.y*ml") if "causes" not in p.parts) if path.is_dir() else [path]
-        found += [p for p in inside if not p.name.endswith(TEST_SUFFIX)]
+        inside = sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
+        found += [p for p in inside if p.parent.name != FOLDER and not p.name.endswith(TEST_SUFFIX)]
     return found
 
 

@@ -23,18 +23,25 @@ def _listed(value: Any) -> Any:
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Keys that are not declared are refused, and what was read does not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Param(_Strict):
-    """A number a user may change in ``postmortem.toml``."""
+class Param(Strict):
+    """A number a user may change in ``postmortem.toml``.
+
+    Attributes:
+        default: Its value where the user does not change it.
+        help: What the number means, in a sentence.
+    """
 
     default: float
     help: str
 
 
-class Selector(_Strict):
+class Selector(Strict):
     """Which series a variable stands for; every key that is given must hold.
 
     Attributes:
@@ -43,12 +50,14 @@ class Selector(_Strict):
         metric: Globs over canonical metric names, in order of preference.
         but: Globs of metrics left out.
         direction: ``known``, or the one direction wanted.
-        like: Another variable: the same metric. unlike: another variable: any other series.
+        like: Another variable: the same metric.
+        unlike: Another variable: any other series.
         with_split_of: Another variable: the same split.
         evaluation: Only what is measured on held-out data: a held-out split, or no split and one point an epoch.
         per_epoch: Only series with at most one point an epoch.
         least: Fewest finite points.
-        one: Only the most preferred series. pool: all of them, joined into one.
+        one: Only the most preferred series.
+        pool: All of them, joined into one.
         optional: The check goes on without it; what is computed from it is missing.
         what: What a reader should log so that it is there.
     """
@@ -70,29 +79,45 @@ class Selector(_Strict):
     what: str = "such a series"
 
 
-class Need(_Strict):
-    """What must be there before a check can say anything."""
+class Need(Strict):
+    """What must be there before a check can say anything.
+
+    Attributes:
+        that: The condition.
+        otherwise: ``else`` in YAML: why the check is not applicable where it does not hold.
+        log: What to log so that it would hold.
+    """
 
     that: Expression
     otherwise: str = Field(alias="else")
     log: str | None = None
 
 
-class SeverityWhen(_Strict):
-    """A severity, and the condition under which it holds."""
+class SeverityWhen(Strict):
+    """A severity, and the condition under which it holds.
+
+    Attributes:
+        level: ``is`` in YAML: ``error``, ``warning`` or ``info``.
+        when: The condition; the last severity has none.
+    """
 
     level: Severity = Field(alias="is")
     when: Expression | None = None
 
 
-class Later(_Strict):
-    """What must follow, and how soon."""
+class Later(Strict):
+    """What must follow, and how soon.
+
+    Attributes:
+        when: The condition that must hold after the first one.
+        within: How soon: ``5 points``, ``200 steps``, ``2 epochs``, ``10 min``.
+    """
 
     when: Expression
     within: str
 
 
-class Check(_Strict):
+class Check(Strict):
     """One way to find the smell.
 
     Attributes:
@@ -103,7 +128,10 @@ class Check(_Strict):
         when: The condition. One truth, or a truth at each point of its first series.
         lasting: ``for`` in YAML: how long a condition at points must hold unbroken.
         then: What must follow.
-        begins, ends: ``from`` and ``to`` in YAML: expressions whose places span the finding.
+        begins: ``from`` in YAML: an expression at whose place the finding begins.
+        ends: ``to`` in YAML: an expression at whose place it ends.
+        message: What was found, in one line; ``{name}`` stands for a variable, a part, evidence or a parameter.
+        evidence: Numbers the finding rests on, by what they are; each leads to the line it was logged in.
         merge: Findings of several combinations become one.
     """
 
@@ -131,12 +159,26 @@ class Check(_Strict):
 _CHECK_KEYS = frozenset(field.alias or name for name, field in Check.model_fields.items())
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """One smell, how it is found, and what a person should know about it.
 
     Attributes:
+        id: Name of the smell and of the file.
+        title: The smell in a few words.
+        severity: How much a finding matters; a word, or a list of which the first that holds is taken.
+        status: ``preview`` while it is new, ``stable`` when it has proved itself, ``deprecated`` before it goes.
+        since: Version that brought it.
+        tags: Words to find it by.
+        params: Numbers a user may change; expressions write them with a dollar sign.
+        finds: What it finds, in a sentence.
+        why: Why that matters.
+        do: What to do about it, most useful first.
+        wrong_when: When the finding does not hold or does not matter.
+        references: Where to read more.
+        checks: Ways to find the smell; a rule with one way writes its keys at the top.
         leads_to: Ids of findings that follow from this one.
         alternatives: The checks ask the same by different evidence, so one that could be made is enough.
+        across: What it finds is about several runs; findings that say the same of the same metric are one.
     """
 
     id: Identifier
@@ -152,6 +194,7 @@ class Rule(_Strict):
     wrong_when: str
     leads_to: tuple[Identifier, ...] = ()
     alternatives: bool = False
+    across: bool = False
     references: tuple[str, ...] = ()
     checks: Annotated[tuple[Check, ...], Field(min_length=1)]
 

@@ -27,6 +27,11 @@ def fill(template: str, values: Mapping[str, float | str | None]) -> str:
     return _FIELD.sub(lambda found: _shown(values.get(found[1]), found[2] or ".4g"), template)
 
 
+def bare(template: str, quote: str = "") -> str:
+    """The text with its names standing for themselves, for a page that tells of no log."""
+    return _FIELD.sub(lambda found: f"{quote}{found[1]}{quote}", template)
+
+
 def _shown(value: float | str | None, spec: str) -> str:
     if value is None:
         return "unknown"

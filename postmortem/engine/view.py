@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,10 +35,12 @@ class RunView:
 
     Attributes:
         directions: What the user said about which way is better, by metric or ``split.metric``.
+        together: All runs that are analysed together, this one among them; empty when it stands alone.
     """
 
     run: Run
     directions: Mapping[str, names.Direction]
+    together: Sequence[RunView] = field(default=(), repr=False)
     _memory: dict[object, tuple[object, Any]] = field(default_factory=dict, repr=False)
 
     def remember(self, key: object, holding: object, compute: Callable[[], T]) -> T:
@@ -50,6 +53,18 @@ class RunView:
             self._memory[key] = (holding, compute())
         found: T = self._memory[key][1]
         return found
+
+    @cached_property
+    def siblings(self) -> tuple[RunView, ...]:
+        """The other runs of the same program: from the same or a neighbouring folder, logging much the same series."""
+        return tuple(other for other in self.together if other is not self and self._is_kin(other))
+
+    def _is_kin(self, other: RunView) -> bool:
+        ours, theirs = (PurePath(view.run.sources[0].path if view.run.sources else "").parent for view in (self, other))
+        if ours != theirs and ours.parent != theirs.parent:
+            return False
+        told, other_told = ({series.name for series in view.series} for view in (self, other))
+        return 2 * len(told & other_told) >= max(1, min(len(told), len(other_told)))
 
     @cached_property
     def series(self) -> tuple[Series, ...]:

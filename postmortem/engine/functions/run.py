@@ -167,10 +167,11 @@ def _interval(view: RunView, plan: str) -> float:
 def steps_per_epoch(view: RunView) -> Scalar:
     """Steps in an epoch, as stated, else as counted from logged steps and epochs."""
     stated_steps = view.fact("steps_per_epoch")
-    return stated_steps if isinstance(stated_steps.value, float) else _counted(view)
+    return stated_steps if isinstance(stated_steps.value, float) else counted_steps(view)
 
 
-def _counted(view: RunView) -> Scalar:
+def counted_steps(view: RunView) -> Scalar:
+    """Steps in an epoch, from logged steps and epochs."""
     for series in sorted(view.series, key=len, reverse=True):
         if np.isnan(series.step).any() or np.isnan(series.epoch).any():
             continue

@@ -20,11 +20,13 @@ class Argument:
     Attributes:
         kinds: The types it may have.
         default: Its value when left out, or None when it is required.
+        elsewhere: It is evaluated in each sibling run instead of this one; the function takes the values by run.
     """
 
     name: str
     kinds: tuple[Kind, ...]
     default: float | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def function(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers a function of the rule language; its docstring's first line is its sentence.
 
-    Each keyword names an argument and gives its types, such as ``x="series"`` or ``n="number=50"``.
+    Each keyword names an argument and gives its types, such as ``x="series"`` or ``n="number=50"``;
+    ``x="elsewhere number"`` is a number of each sibling run.
     The decorated function takes the run's view and the evaluated arguments.
     """
 
@@ -76,8 +79,9 @@ def function(
 
 
 def _argument(name: str, text: str) -> Argument:
-    kinds, _, default = text.partition("=")
-    return Argument(name, tuple(kinds.split("|")), float(default) if default else None)  # type: ignore[arg-type]
+    kinds, _, default = text.removeprefix("elsewhere ").partition("=")
+    elsewhere = text.startswith("elsewhere ")
+    return Argument(name, tuple(kinds.split("|")), float(default) if default else None, elsewhere)  # type: ignore[arg-type]
 
 
 __all__ = ["FUNCTIONS", "Argument", "Function", "Kind", "RunView", "function"]

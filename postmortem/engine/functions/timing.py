@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,12 @@ from postmortem.engine.functions.table import RunView, function
 from postmortem.engine.timeline import Timeline, timeline
 from postmortem.engine.values import Scalar, Series, Value, absent
 
-_NO_CLOCK = absent("fewer than three records with a time are logged", "a timestamp on every line")
+_NIGHT = (22, 23, 0, 1, 2, 3, 4, 5, 6)  # hours
+NO_CLOCK = absent("fewer than three records with a time are logged", "a timestamp on every line")
 
 
-def _clock(view: RunView) -> tuple[Timeline, stats.Segments] | None:
+def clock(view: RunView) -> tuple[Timeline, stats.Segments] | None:
+    """The timeline of the run and its intervals; None without three timed records."""
     return view.remember("clock", None, lambda: _timed(view))
 
 
@@ -30,10 +33,10 @@ def _timed(view: RunView) -> tuple[Timeline, stats.Segments] | None:
 @function("number", "timing")
 def pace(view: RunView) -> Value:
     """Seconds per unit of progress in the undisturbed stretches of the run, with the place of one of them."""
-    clock = _clock(view)
-    if clock is None:
-        return _NO_CLOCK
-    found, intervals = clock
+    timed = clock(view)
+    if timed is None:
+        return NO_CLOCK
+    found, intervals = timed
     healthy = stats.healthy_pace(intervals)
     if healthy is None:
         return absent("no undisturbed stretch is logged")
@@ -44,33 +47,83 @@ def pace(view: RunView) -> Value:
 @function("text", "timing")
 def unit(view: RunView) -> Value:
     """What progress is counted in: step, epoch or record."""
-    clock = _clock(view)
-    return Scalar(clock[0].unit) if clock else _NO_CLOCK
+    timed = clock(view)
+    return Scalar(timed[0].unit) if timed else NO_CLOCK
 
 
 @function("series", "timing", factor="number=10", minutes="number=10")
 def gaps(view: RunView, factor: Scalar, minutes: Scalar) -> Value:
     """Minutes taken by each interval that lasted factor times its healthy time and lost more than the minutes."""
-    clock = _clock(view)
-    if clock is None:
-        return _NO_CLOCK
-    marks = clock[0].marks
-    stalls = stats.stalls(clock[1], float(factor.value or 10), 60 * float(minutes.value or 0))
+    timed = clock(view)
+    if timed is None:
+        return NO_CLOCK
+    marks = timed[0].marks
+    stalls = stats.stalls(timed[1], float(factor.value or 10), 60 * float(minutes.value or 0))
     ends = np.array([stall.index for stall in stalls], dtype=np.int64)
     since = tuple(int(marks.line[end - 1]) for end in ends)
     return replace(marks.take(ends).with_values(np.array([stall.duration / 60 for stall in stalls])), since=since)
 
 
+@function("number", "timing", factor="number=10", minutes="number=10")
+def gaps_inside(view: RunView, factor: Scalar, minutes: Scalar) -> Value:
+    """Number of such gaps between two batches, with no evaluation, checkpoint or end of an epoch in between."""
+    timed = clock(view)
+    if timed is None:
+        return NO_CLOCK
+    if timed[0].unit != "step":
+        return absent("single batches are not logged with their time", "a timestamp every few batches")
+    stalls = stats.stalls(timed[1], float(factor.value or 10), 60 * float(minutes.value or 0))
+    inside = [stall.index for stall in stalls if not timed[0].crosses[stall.index]]
+    return Scalar(float(len(inside)), timed[0].marks.point(inside[0]) if inside else None)
+
+
+@function("number", "timing", x="series")
+def night(_: RunView, x: Series) -> Value:
+    """Share of the minutes of gaps that lie between 22:00 and 07:00 by the clock of the log."""
+    if not len(x) or np.isnan(x.seconds).any() or x.value.sum() <= 0:
+        return absent("there are no gaps with a time")
+    hour = 3600.0
+    shares = [
+        np.mean(np.isin((np.arange(end - 60 * lasted, end, 60.0) % (24 * hour)) // hour, _NIGHT))
+        for end, lasted in zip(x.seconds, x.value, strict=True)
+    ]
+    return Scalar(float(np.average(shares, weights=x.value)), x.point(int(np.argmax(x.value))))
+
+
 @function("series", "timing")
 def unit_seconds(view: RunView) -> Value:
     """Seconds per unit of progress of each interval between records, gaps and evaluations left out."""
-    clock = _clock(view)
-    if clock is None:
-        return _NO_CLOCK
-    found, intervals = clock
+    return _unit_seconds(view, lambda _: True)
+
+
+@function("series", "timing")
+def unit_seconds_before(view: RunView) -> Value:
+    """Seconds per unit of progress of the intervals before the first gap; empty when the run begins with it."""
+    first = _first_gap(view)
+    return first if isinstance(first, Scalar) else _unit_seconds(view, lambda at: at < first)
+
+
+@function("series", "timing")
+def unit_seconds_after(view: RunView) -> Value:
+    """Seconds per unit of progress of the intervals after the first gap."""
+    first = _first_gap(view)
+    return first if isinstance(first, Scalar) else _unit_seconds(view, lambda at: at > first)
+
+
+def _first_gap(view: RunView) -> int | Scalar:
+    timed = clock(view)
+    stalled = [stall.index for stall in stats.stalls(timed[1])] if timed else []
+    return min(stalled) if stalled else absent("there is no gap")
+
+
+def _unit_seconds(view: RunView, wanted: Callable[[int], bool]) -> Value:
+    timed = clock(view)
+    if timed is None:
+        return NO_CLOCK
+    found, intervals = timed
     stalled = [stall.index for stall in stats.stalls(intervals)]
     alike = intervals.crosses if intervals.crosses.all() else ~intervals.crosses
-    keep = alike & ~np.isin(intervals.index, stalled)
+    keep = alike & ~np.isin(intervals.index, stalled) & [wanted(at) for at in intervals.index]
     return found.marks.take(intervals.index[keep]).with_values(intervals.per_unit[keep])
 
 
