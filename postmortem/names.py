@@ -28,17 +28,41 @@ Direction = Literal["min", "max"]
 
 _SPLIT_WORDS = {
     "train": "train training trn trainer",
-    "val": "val valid validation dev eval evaluation vali heldout holdout",
+    "val": "val valid validation dev eval evaluation vali vld heldout holdout",
     "test": "test testing tst",
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
 
+# English: the words of other languages that logs are written in. What is printed stays the label.
+_TRANSLATIONS = {
+    "train": "训练 訓練 学習 학습 훈련 обучение entrenamiento entraînement treino treinamento addestramento",
+    "val": "验证 驗證 検証 검증 валидация validierung validación validação validazione",
+    "test": "测试 測試 テスト 테스트 тест prueba teste",
+    "loss": "损失 損失 손실 потеря потери verlust perte pérdida perda perdita kayıp strata",
+    "accuracy": "准确率 準確率 正确率 精度 正解率 정확도 точность genauigkeit exactitude exactitud acurácia",
+    "precision": "精确率 適合率 정밀도 précision precisión precisão",
+    "recall": "召回率 再現率 재현율 полнота rappel",
+    "lr": "学习率 學習率 学習率 학습률 lernrate",
+    "epoch": "轮次 轮数 轮 周期 エポック 에폭 에포크 эпоха epoche época époque epoca epoka",
+    "step": "步数 步骤 迭代 ステップ 스텝 단계 шаг schritt paso étape passo",
+    "time": "时间 時間 用时 耗时 시간 время zeit temps tiempo dauer",
+    "average": "平均 평균",
+    "best": "最佳 最好 最高 최고 beste meilleure mejor",
+    "error": "误差 誤差 오차 ошибка fehler erreur",
+}
+_ENGLISH = {word: english for english, words in _TRANSLATIONS.items() for word in words.split()}
+# Longest first: these scripts put no space between words.
+_FOREIGN = re.compile("|".join(sorted((word for word in _ENGLISH if not word.isascii()), key=len, reverse=True)))
+
 # Canonical metric: the other spellings of the same thing, already lower case with "_" between words.
 _SYNONYMS = {
-    "loss": ("total_loss loss_total avg_loss loss_avg mean_loss loss_mean lm_loss cost main/loss losses average_loss"),
+    "loss": (
+        "total_loss loss_total avg_loss loss_avg mean_loss loss_mean lm_loss cost main/loss losses average_loss "
+        "lm_loss_value reduced_loss"
+    ),
     "accuracy": (
         "acc categorical_accuracy sparse_categorical_accuracy binary_accuracy avg_acc mean_accuracy main/accuracy "
-        "accuracy_score accuracies"
+        "accuracy_score accuracies accu avg_accuracy"
     ),
     "accuracy@1": (
         "acc@1 acc1 top1 top_1 top1_acc acc_top1 accuracy_top_1 accuracy_top1 prec@1 acc_top_1 acc/top1 "
@@ -68,14 +92,17 @@ _SYNONYMS = {
     "rmse": "root_mean_squared_error",
     "reward": (
         "mean_reward reward_mean avg_reward average_reward ep_rew_mean episode_reward_mean episodic_return "
-        "episode_return_mean eprewmean mean_ep_ret avg_return averagereturn"
+        "episode_return_mean eprewmean mean_ep_ret avg_return averagereturn rew"
     ),
 }
+CANONICAL: tuple[str, ...] = tuple(_SYNONYMS)
+"""Metrics that have other spellings too."""
+
 _CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in others.split()}
 
 # First match wins; matched against the canonical metric without its split.
 _ROLES: tuple[tuple[Role, str], ...] = (
-    ("lr", r"^(lr|.*[/_]lr|lr[/_\-].*|lr\d+|x/lr\d+|pg\d+|.*learning_rate.*)$"),
+    ("lr", r"^(lr|.*[/_]lr([/_\-]?\d+)?|lr[/_\-].*|lr\d+|x/lr\d+|pg\d+|.*learning_rate.*)$"),
     ("grad_norm", r"grad.*norm|norm.*grad|^g_?norm$|grad_?l2|^gradients?/"),
     (
         "count",
@@ -89,7 +116,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         r"per_second|per_sec|/s$|_s$(?<=it_s)|^(tps|wps|ups|ips|sps|fps|tflops|speed|throughput|tok_s)\b"
         r"|throughput|samples/sec|tokens/sec|words/s|imgs/s|its/s|^time/fps$",
     ),
-    ("utilization", r"mfu|util"),
+    ("utilization", r"mfu|hfu|util|[cg]pu_(usage|load|percent)|sm_activ"),
     ("memory", r"mem(ory)?\b|_mem|mem_|^gpu_mb|rss|max_mem"),
     (
         "time",
@@ -112,7 +139,8 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
         r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
         r"|mcc|ndcg|mrr|hit|sharpe|score|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
-        r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard",
+        r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard"
+        r"|^(?:ents|sents|spans_\w+|cats|ner|box|mask|pose)_(?:macro_|micro_)?[fpr]$",
     ),
 )
 _ROLE_PATTERNS = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
@@ -125,6 +153,7 @@ _HIGHER = re.compile(
     r"acc|auroc|auc|f1|precision|recall|tpr|bleu|rouge|meteor|cider|chrf|map|^ap|_ap\b|iou|dice|psnr|ssim|inception"
     r"|r2|corr|pearson|spearman|kappa|mcc|ndcg|mrr|hit|sharpe|success|win_?rate|exact_match|average_precision"
     r"|sensitivity|specificity|kendall|gini|rew|return|ep_ret|jaccard|fbeta|pck|las$|uas$|top\d|correct|^score$|_score$"
+    r"|^(?:ents|sents|spans_\w+|cats|ner|box|mask|pose)_(?:macro_|micro_)?[fpr]$"
 )
 
 # Canonical fact: its spellings, already lower case with "_" between words.
@@ -140,7 +169,8 @@ _FACTS = {
     ),
     "steps_per_epoch": (
         "train_batches batches_per_epoch iters_per_epoch num_batches steps_each_epoch num_train_batches "
-        "n_train_batches num_update_steps_per_epoch"
+        "n_train_batches num_update_steps_per_epoch iterations_per_epoch train_steps_per_epoch updates_per_epoch "
+        "steps/epoch batches/epoch iters/epoch iterations/epoch len(train_loader) len(train_dataloader)"
     ),
     "batch_size": (
         "batch batchsize train_batch_size per_device_train_batch_size bs batch_size_train train_batchsize "
@@ -166,13 +196,16 @@ _FACTS = {
         "train_samples num_train train_size num_train_samples training_samples n_train_samples num_examples "
         "train_examples training_examples num_training_samples train_dataset_size samples_train trainset_size "
         "train_set_size num_train_examples training_set_size train_len n_samples_train train_images "
-        "training_images"
+        "training_images number_of_training_samples number_of_training_examples number_of_rows_in_train train_rows "
+        "training_rows train_data_size training_data_size len(train_dataset) len(train_set) "
+        "len(train_data)"
     ),
     "n_val": (
         "val_samples num_val val_size num_val_samples validation_samples valid_samples n_valid val_examples "
         "validation_examples eval_samples val_dataset_size dev_samples valid_size validation_size n_val_samples "
         "num_valid val_images validation_set_size"
     ),
+    "n_eval": "max_eval_samples max_val_samples limit_val_samples eval_subset_size val_subset_size",
     "val_batches": "num_val_batches validation_batches valid_batches n_val_batches",
     "device": "accelerator",
     "seed": "random_seed manual_seed random_state rng_seed",
@@ -182,6 +215,13 @@ _FACTS = {
     "monitor": "metric_for_best_model monitor_metric early_stopping_metric best_metric_name",
     "precision": "dtype mixed_precision amp_dtype",
     "model": "arch architecture model_name model_type network",
+    "time_limit": (
+        "timelimit job_time_limit slurm_time_limit sbatch_time wall_time_limit walltime_limit walltime max_walltime "
+        "max_time max_runtime max_training_time time_budget"
+    ),
+    "time_limit_hours": "time_limit_h limit_hours max_hours max_time_hours time_budget_hours walltime_hours",
+    "time_limit_minutes": "time_limit_min limit_minutes max_minutes max_time_minutes time_budget_minutes",
+    "time_limit_seconds": "time_limit_s time_limit_sec limit_seconds max_seconds max_time_seconds time_budget_seconds",
 }
 _FACT_OF = {other: key for key, others in _FACTS.items() for other in (key, *others.split())}
 
@@ -200,20 +240,32 @@ def parse(label: str) -> Name:
     ``Val Loss``, ``val_loss``, ``eval/loss`` and ``loss_val`` all give ``("val", "loss")``; a label without a
     split word gives the split "".
     """
-    split, words = _take_split(_words(label))
-    metric = "_".join(_without_cadence(words)).replace("_/_", "/")
+    split, rest = _take_split(words(label))
+    metric = "_".join(_without_cadence(_without_heading(_without_small_words(rest)))).replace("_/_", "/")
     return Name(split, _CANONICAL.get(metric, metric))
 
 
-def _words(label: str) -> list[str]:
+def words(label: str) -> list[str]:
     """Lower-case words of a label; "/" stays a word of its own because hierarchies carry meaning."""
-    text = _CAMEL.sub(r"\1_\2", label.strip().replace("'s", "")).lower()
+    text = _AT.sub("@", label.strip().replace("'s", "").replace("IoU", "iou"))
+    text = english(_CAMEL.sub(r"\1_\2", text).lower())
     text = _EXPONENT.sub(r"\1~\2", text)  # the hyphen of 1e-05 is no separator
-    words = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z\s_]|$)", text)
-    return [word.replace("~", "-") for word in words if word]
+    parts = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z\s_\-]|$)", text)
+    return [english_word(part).replace("~", "-") for part in parts if part]
+
+
+def english(text: str) -> str:
+    """Text in lower case with the words of other scripts that name training in English, set apart by spaces."""
+    return text if text.isascii() else _FOREIGN.sub(lambda found: f" {_ENGLISH[found[0]]} ", text)
+
+
+def english_word(word: str) -> str:
+    """A word in lower case that names something of training, in English; any other word as it is."""
+    return _ENGLISH.get(word, word)
 
 
 _CAMEL = re.compile(r"([A-Za-z][a-z])([A-Z])")  # mAP is one word
+_AT = re.compile(r"\s*@\s*(?=\d)")  # "precision @ 5"
 _EXPONENT = re.compile(r"(\de)-(\d)")
 
 
@@ -231,9 +283,24 @@ def _take_split(words: list[str]) -> tuple[str, list[str]]:
     return "", words
 
 
+def _without_small_words(words: list[str]) -> list[str]:
+    """``loss of the validation`` and ``pérdida de validación`` are losses."""
+    return [word for word in words if word not in _SMALL_WORDS] or words
+
+
+_SMALL_WORDS = frozenset(("of", "the", "de", "del", "di", "da", "du", "des", "der", "la"))
+
+
+def _without_heading(words: list[str]) -> list[str]:
+    """``metrics/mAP50`` and ``metrics:mcc`` say of a metric that it is one."""
+    start = 2 if words[1:2] == ["/"] else 1
+    return words[start:] if words[:1] in (["metrics"], ["metric"]) and len(words) > start else words
+
+
 def _without_cadence(words: list[str]) -> list[str]:
-    """``train_loss_step`` and ``train_loss_epoch`` are one metric at two cadences; the label keeps them apart."""
-    return words[:-1] if len(words) > 1 and words[-1] in ("step", "epoch") else words
+    """``train_loss_step``, ``train_loss_epoch``, ``final_train_loss`` are one metric; the label keeps them apart."""
+    last = len(words) - (len(words) > 1 and words[-1] in ("step", "epoch"))
+    return words[len(words) > 1 and words[0] == "final" : last]
 
 
 def _strip_slash(words: list[str]) -> list[str]:
@@ -261,11 +328,41 @@ def direction(metric: str) -> Direction | None:
 
 def split_word(word: str) -> str | None:
     """The split a single word names (``Validation`` gives ``val``), or None."""
-    return _SPLIT_OF.get(word.strip().lower())
+    return _SPLIT_OF.get(english_word(english(word.strip().lower()).strip()))
+
+
+_TARGET = re.compile(
+    r"^(?:(?:target|goal|required)[\s_.:-]+(?P<first>.+)|(?P<last>.+?)[\s_.-]+(?:target|goal)"
+    r"|(?:expected|milestone)[\s_.:-]+(?P<due>.+))$"
+)
+_BY_EPOCH = re.compile(r"[\s_@(,]*(?:(?:at|by|in|after)[\s_]+)?epoch[\s_]*(?P<epoch>[0-9]+)\)?[\s_:,]*")
 
 
 @lru_cache(maxsize=65536)
 def fact_key(label: str) -> str:
     """The canonical fact a configuration key states, or the key in lower case with "_" between words."""
+    return target_key(label) or _setting_key(label)
+
+
+def target_key(label: str) -> str | None:
+    """The key of a value to reach, None for a label that names none.
+
+    ``Target val_acc`` gives ``target.val.accuracy``, ``expected accuracy by epoch 20`` gives
+    ``target.accuracy@epoch20``.
+    """
+    found = _TARGET.match(label.strip().lower())
+    text = (found["first"] or found["last"] or found["due"]) if found else ""
+    epoch = _BY_EPOCH.search(text)
+    if not found or (found["due"] and not epoch):
+        return None
+    split, metric = parse(_BY_EPOCH.sub("", text))
+    # What is called a target besides is a setting of a method: target_kl, target_modules, target_return.
+    if role(metric) not in ("loss", "score") and metric != "reward":
+        return None
+    name = f"{split}.{metric}" if split else metric
+    return f"target.{name}@epoch{epoch['epoch']}" if epoch else f"target.{name}"
+
+
+def _setting_key(label: str) -> str:
     key = re.sub(r"[\s\-.]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", label.strip().lstrip("-"))).lower().strip("_")
     return _FACT_OF.get(key, key)

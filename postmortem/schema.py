@@ -8,18 +8,21 @@ import polars as pl
 
 TIME = pl.Datetime("us", "UTC")
 
+NAME = pl.Categorical()
+"""Texts of which a frame of millions of rows has a few: a number a row. They compare and print as texts."""
+
 METRICS = pl.Schema(
     {
-        "run": pl.String(),
+        "run": NAME,
         "attempt": pl.UInt16(),  # grows by one when steps go back: a resume or a restart
         "step": pl.Int64(),  # null where the log has none
         "epoch": pl.Float64(),  # null where the log has none; fractional where the log is
-        "split": pl.String(),  # train, val, test, eval_train, the log's own name, or "" for none
-        "metric": pl.String(),  # canonical name, see postmortem/names.py
-        "label": pl.String(),  # the name as it was logged
+        "split": NAME,  # train, val, test, eval_train, the log's own name, or "" for none
+        "metric": NAME,  # canonical name, see postmortem/names.py
+        "label": NAME,  # the name as it was logged
         "value": pl.Float64(),  # NaN and infinities are kept
         "time": TIME,  # null where the log has none
-        "source": pl.String(),  # path as given on the command line
+        "source": NAME,  # path as given on the command line
         "line": pl.UInt32(),  # 1-based; for JSON and binary files the record's line or ordinal
     }
 )
@@ -105,6 +108,7 @@ FACT_KEYS = (
     "patience",
     "monitor",
     "precision",
+    "time_limit",  # a text with its unit, such as 24:00:00 or 36h
 )
 """Canonical fact keys; ``target.<metric>`` is also canonical."""
 

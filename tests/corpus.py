@@ -18,10 +18,6 @@ from postmortem.ingest import read
 from postmortem.ingest.pack import load_packs
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
-COVERED = Path(__file__).with_name("corpus_covered.txt")
-
-# Many files of one iteration each, of tools that print no records: said to be unread.
-STORES = frozenset({"kaldi-gmm-logs"})
 
 # Names the manifest's own parsers made up, and the label that is in the file.
 ALIASES = {
@@ -52,6 +48,32 @@ ALIASES = {
     ("nnunet-v1-training-log", "dice_1"): "Dice[1]",
     ("nnunet-v1-training-log", "dice_2"): "Dice[2]",
     ("swin-logger-text", "mem_MB"): "mem",
+    ("deepspeed-chat", "lr"): "lr[0]",
+    ("jax-loop-stdout", "elapsed"): "Elapsed Time",
+    ("lightgbm-py-log", "cv_score"): "fold CV score",
+    ("pytorch-plain-stdout", "epoch_s"): "Epoch time",
+    ("stylegan-log-txt", "time_s"): "time",
+    ("nequip-log-text", "wall"): "Train wal",
+    ("nequip-log-text", "LR"): "Train LR",
+    **{
+        ("nequip-log-text", f"{short}{name}"): f"{split} {name}"
+        for name in ("loss", "loss_f", "loss_e")
+        for short, split in (("", "Train"), ("v_", "Validation"))
+    },
+    **{
+        ("mxnet-gluon-log", name): label
+        for name, label in {
+            "train_cost_s": "cost (s)",
+            "ep_ObjLoss": "train_ObjLoss",
+            "ep_BoxCenterLoss": "train_BoxCenterLoss",
+            "ep_BoxScaleLoss": "train_BoxScaleLoss",
+            "ep_ClassLoss": "train_ClassLoss",
+            "pixAcc": "validation pixAcc",
+            "batch_loss": "avg loss",
+            "kwps": "throughput",
+            "ep_kwps": "throughput",
+        }.items()
+    },
     **{
         ("pytorch-imagenet-stdout", name): label
         for name, label in {
@@ -88,6 +110,9 @@ CORRECTIONS = (
     ("nnunet-v1-training-log", "dice_mean", "computed by the manifest; the log prints one value a class"),
     ("xgboost-stdout", "validation_0_rmse: final", "the row after `Best iteration:` repeats the best one"),
     ("lightgbm-py-log", "folds", "counted by the manifest"),
+    ("sklearn-verbose-stdout", "done", "the count of finished tasks says how far the search is: a counter"),
+    ("sklearn-verbose-stdout", "of", "as above, their number"),
+    ("mxnet-gluon-log", "Speed: final", "the manifest leaves out the line of the whole epoch, which has a speed too"),
     ("deepspeed-chat", "best ppl at epoch", "the manifest counts the evaluation before training as an epoch"),
 )
 
@@ -114,11 +139,6 @@ def samples() -> tuple[dict[str, Any], ...]:
     if not manifest.is_file():
         return ()
     return tuple(json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip())
-
-
-def covered() -> frozenset[str]:
-    """The formats of which every sample is read in full."""
-    return frozenset(line.strip() for line in COVERED.read_text("utf-8").splitlines() if line.strip())
 
 
 @lru_cache(maxsize=1)
@@ -220,6 +240,7 @@ def _candidates(name: str, format_: str, metrics: Series) -> Iterator[pl.DataFra
             yield from found
 
 
+@lru_cache(maxsize=1 << 16)
 def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 

@@ -1,31 +1,26 @@
-"""Published logs of real frameworks: none crashes the reader, and the covered formats are read in full."""
+"""Published logs of real frameworks are read in full: labels, counts, first, final and best values."""
 
 from __future__ import annotations
 
 import corpus
 import pytest
 
-_TEXT = [sample["file"] for sample in corpus.samples() if sample["format"] not in corpus.STORES]
+# One sample of 82 files, which takes as long as all others together; `benchmarks.corpus_table` reads it.
+_MANY_FILES = "kaldi-gmm-logs"
 
 pytestmark = pytest.mark.skipif(not corpus.samples(), reason="the shared corpus of real logs is not present")
 
 
-@pytest.mark.parametrize("file", _TEXT)
+@pytest.mark.parametrize("file", [sample["file"] for sample in corpus.samples() if sample["format"] != _MANY_FILES])
 def test_a_published_log_is_read(file: str) -> None:
-    """Labels, counts, first, final and best values are those of the file, for every format listed as covered."""
+    """What the manifest says of the file is what is read, but for the corrections that are listed with their reason."""
     verdict = corpus.judge(file)
 
-    assert verdict.status != "crashed", verdict.faults
-    if verdict.format in corpus.covered():
-        assert verdict.status == "read", "\n".join(verdict.faults)
+    assert verdict.status == "read", "\n".join(verdict.faults)
 
 
-def test_covered_formats_are_in_the_corpus() -> None:
-    """A misspelt format in the list would be covered by nothing."""
-    assert corpus.covered() <= {sample["format"] for sample in corpus.samples()}
+def test_corrections_are_of_formats_in_the_corpus() -> None:
+    """A misspelt format would excuse nothing."""
+    formats = {sample["format"] for sample in corpus.samples()}
 
-
-@pytest.mark.parametrize("file", [sample["file"] for sample in corpus.samples() if sample["format"] == "tfevents"])
-def test_binary_files_do_not_crash(file: str) -> None:
-    """What no reader knows yet gives no invented metric."""
-    assert corpus.judge(file).status != "crashed"
+    assert {format_ for format_, _, _ in corpus.CORRECTIONS} | {format_ for format_, _ in corpus.ALIASES} <= formats

@@ -20,7 +20,8 @@ RULES = {rule.id for rule in load_rules()}
 @cache
 def findings(folder: Path) -> tuple[Finding, ...]:
     """Everything found in any run of a fixture."""
-    return tuple(finding for run in analyze([folder]).runs for finding in run.findings)
+    report = analyze([folder])
+    return (*report.across_runs, *(finding for run in report.runs for finding in run.findings))
 
 
 def expected(folder: Path) -> dict[str, list]:

@@ -10,11 +10,11 @@ import pytest
 from made_reports import LOG, finding, judged, report, run
 
 from postmortem.errors import Problem
-from postmortem.model import Cause, Evidence, Finding, Position, Report, Severity
+from postmortem.model import Cause, Clue, Evidence, Finding, Position, Report, Severity
 from postmortem.report.json import to_json
 
 KEYS = {
-    "report": {"schema", "runs", "across_runs", "problems"},
+    "report": {"schema", "headline", "runs", "across_runs", "problems"},
     "run": {"run", "sources", "summary", "findings", "clear", "not_applicable", "read"},
     "finding": {
         "id",
@@ -31,7 +31,8 @@ KEYS = {
     },
     "position": {"step", "epoch", "time"},
     "evidence": {"name", "value", "step", "epoch", "source", "line"},
-    "cause": {"id", "verdict", "because"},
+    "cause": {"id", "verdict", "because", "kept", "broken", "unobservable", "excluded_by", "settle", "fix"},
+    "clue": {"says", "evidence", "missing", "log_this"},
     "not_applicable": {"id", "reason", "log_this"},
     "read": {"lines", "understood", "unread_shapes"},
     "problem": {"source", "line", "message"},
@@ -50,7 +51,7 @@ def strict(text: str) -> dict:
 
 def full() -> Report:
     """A report in which every part occurs, once with everything and once bare."""
-    cause = Cause("tied-scores", "Tied scores", "supported", ("one block",))
+    cause = Cause("tied-scores", "Tied scores", "supported", (Clue("one block", True, (Evidence("value", 1.0),)),), settle="Count.")
     rich = finding(causes=(cause,), first=Position(1, 2.0, datetime(2026, 1, 2, tzinfo=UTC)), folded_under="crash")
     bare = Finding("x", Severity.INFO, "t", "m", evidence=(Evidence("v", None),))
     return report(
@@ -78,6 +79,7 @@ class TestContract:
         assert all(each[end].keys() >= KEYS["position"] for each in findings for end in ("first", "last"))
         assert all(each.keys() >= KEYS["evidence"] for found in findings for each in found["evidence"])
         assert [each.keys() >= KEYS["cause"] for found in findings for each in found["causes"]] == [True]
+        assert all(each.keys() >= KEYS["clue"] for found in findings for c in found["causes"] for each in c["kept"])
         assert all(each.keys() >= KEYS["not_applicable"] for run in runs for each in run["not_applicable"])
         assert data["problems"][0].keys() >= KEYS["problem"]
         assert data["across_runs"][0]["runs"] == ["a", "b"]
@@ -156,6 +158,7 @@ class TestSchemaFile:
             "position": found["first"],
             "evidence": found["evidence"][0],
             "cause": found["causes"][0],
+            "clue": found["causes"][0]["kept"][0],
             "read": data["runs"][0]["read"],
             "not_applicable": data["runs"][0]["not_applicable"][0],
             "problem": data["problems"][0],

@@ -12,8 +12,9 @@ from postmortem import ingest
 from postmortem.builtin import shipped
 from postmortem.errors import FormatError, InputError
 from postmortem.ingest import regex_reader
-from postmortem.ingest.pack import FormatPack, ascii_only, captures, load_pack, load_packs
+from postmortem.ingest.pack import FormatPack, load_pack, load_packs
 from postmortem.ingest.reading import LINES
+from postmortem.ingest.regex import ascii_only, captures
 
 PACK = r"""
 id: toy

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_reports import LOG, NO_GRADIENTS, curve, finding, judged, report, run
 
 from postmortem.errors import Problem
-from postmortem.model import Cause, Evidence, NotApplicable, Severity
+from postmortem.model import Cause, Clue, Evidence, NotApplicable, Severity
 from postmortem.report.numbers import duration, number, numbers, printed, share, sparkline
 from postmortem.report.terminal import render
 from postmortem.report.text import clean, clean_block, fit
@@ -129,6 +129,7 @@ class TestHostileText:
 
     def test_hostile_report(self) -> None:
         """Every text of a report is neutralised, and markup is shown as it stands in the log."""
+        hint = Clue(HOSTILE, None, (Evidence(HOSTILE, HOSTILE, 1, 1.0, HOSTILE, 1),), HOSTILE, HOSTILE)
         bad = finding(
             HOSTILE,
             title=HOSTILE,
@@ -138,7 +139,7 @@ class TestHostileText:
             wrong_when=HOSTILE,
             evidence=(Evidence(HOSTILE, HOSTILE, 1, 1.0, HOSTILE, 1),),
             runs=(HOSTILE,),
-            causes=(Cause(HOSTILE, HOSTILE, "open", (HOSTILE,)),),
+            causes=(Cause(HOSTILE, HOSTILE, "open", broken=(hint,), unobservable=(hint,), settle=HOSTILE),),
         )
         sick = judged(
             run(HOSTILE, unread=[(HOSTILE, 90)]),

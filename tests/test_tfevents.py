@@ -201,6 +201,58 @@ def test_hyperparameters_become_settings(tmp_path: Path) -> None:
     assert reading.points.is_empty()
 
 
+TEXTS = {
+    "args": ('{"lr": 0.0001, "fp16": true, "sub": {"a": 1}}', {"lr": "0.0001", "fp16": "true", "sub.a": "1"}),
+    "hyperparameters": ("|param|value|\n|-|-|\n|seed|7|\n|env_id|Ant-v4|", {"seed": "7", "env_id": "Ant-v4"}),
+    "model_config": ('{"hidden_size": 768}', {"model_config.hidden_size": "768"}),
+    "sample": ('{"learning_rate": 1}', {}),
+    "config": ("no configuration at all: 1 | 2 |", {}),
+}
+
+
+@pytest.mark.parametrize(("tag", "text", "told"), [(tag, *case) for tag, case in TEXTS.items()])
+def test_configuration_logged_as_text_becomes_settings(
+    tmp_path: Path, tag: str, text: str, told: dict[str, str]
+) -> None:
+    """Objects and Markdown tables under the tags that trainers use; what a model wrote is no configuration."""
+    content = put(1, 7) + shape(1) + put(8, text.encode())
+    reading = read(
+        tmp_path,
+        HEADER + record(event(tensor(f"{tag}/text_summary", content, "text"))) + record(event(simple("loss", 1.0))),
+    )
+    assert dict(reading.settings.select("key", "value").rows()) == told
+    assert [row[2] for row in rows(reading)] == ["loss"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 400), st.booleans()), max_size=8))
+@settings(max_examples=15, deadline=None)
+def test_files_read_together_are_those_read_alone(
+    tmp_path_factory: pytest.TempPathFactory, made: list[tuple[int, int, bool]]
+) -> None:
+    """Sound, cut, damaged, empty and missing files in one folder, a tag of another plugin in one of them alone."""
+    folder = tmp_path_factory.mktemp("many")
+    files = []
+    for at, (kind, place, missing) in enumerate(made):
+        content = bytearray(CONTENT + (record(event(tensor("a", number(9.0), "pr_curves"))) if kind == 3 else b""))
+        if kind == 1:
+            del content[place:]
+        elif kind == 2:
+            content[place % len(content)] ^= 8
+        path = folder / f"events.out.tfevents.{at}.host"
+        if not missing:
+            path.write_bytes(content)
+        files.append((path, f"shown{at}"))
+    together = list(tfevents.read_files(files))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tfevents, "_BATCH", -1)  # a block at a time
+        alone = [tfevents.read(*file) for file in files]
+    for one, other in zip(together, alone, strict=True):
+        assert one.points.equals(other.points)
+        assert (one.source, one.lines, one.understood, one.problems) == (
+            other.source, other.lines, other.understood, other.problems,
+        )  # fmt: skip
+
+
 def test_what_is_no_scalar_is_stepped_over(tmp_path: Path) -> None:
     """Images, histograms, graphs and fields nobody knows cost nothing and are understood."""
     image = put(1, b"img") + put(4, put(1, 8) + put(4, bytes(100_000)))
@@ -303,6 +355,7 @@ def test_records_over_slices_and_too_long_ones(tmp_path: Path, monkeypatch: pyte
     long = record(event(put(1, b"img") + put(4, bytes(3000))))
     content = CONTENT + long + CONTENT
     whole = read(tmp_path, content)
+    monkeypatch.setattr(tfevents, "_BATCH", 0)
     for size in (700, 64, 13):
         monkeypatch.setattr(tfrecord, "_SLICE", size)
         monkeypatch.setattr(tfrecord, "_BLOCK", 3)

@@ -9,9 +9,14 @@ import click
 
 import postmortem
 from postmortem.cli.analyze import analyze
+from postmortem.cli.audit import audit
+from postmortem.cli.case import case
 from postmortem.cli.export import export
 from postmortem.cli.formats import formats
+from postmortem.cli.plan import plan
+from postmortem.cli.rerun import rerun
 from postmortem.cli.rules import rules
+from postmortem.cli.verify import verify
 
 _EPILOG = """\b
 Examples:
@@ -52,5 +57,5 @@ def main() -> None:
     """Reads training logs and says what went wrong, on what evidence, and what could not be checked."""
 
 
-for _command in (analyze, export, rules, formats):
+for _command in (analyze, export, rules, formats, plan, rerun, case, verify, audit):
     main.add_command(_command)

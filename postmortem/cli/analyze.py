@@ -53,6 +53,7 @@ def _directions(_: click.Context, __: click.Parameter, given: Sequence[str]) -> 
     help="Exit with 1 when a finding is at least this severe.",
 )
 @common.rules_option
+@common.formats_option
 @click.option(
     "--metric",
     "directions",
@@ -85,6 +86,7 @@ def analyze(
     as_json: bool,
     fail_on: str,
     rules: tuple[Path, ...],
+    formats: tuple[Path, ...],
     directions: Mapping[str, Direction],
     settings: Mapping[str, str],
     config: Path | None,
@@ -102,6 +104,7 @@ def analyze(
     with closing(common.Progress()) as progress:
         options = Options(
             rules=rules,
+            packs=common.packs(formats, config),
             settings=settings,
             directions=directions,
             config=common.config_path(config),

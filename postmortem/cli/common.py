@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from postmortem.errors import PostmortemError
+from postmortem.errors import ConfigError, PostmortemError, Problem
 
 if TYPE_CHECKING:
-    pass
+    from postmortem.ingest.pack import Packs
 
 UNUSABLE = 2
 """Exit code for wrong usage, unreadable input, a wrong rule or format, and nothing that could be judged."""
@@ -68,6 +68,14 @@ rules_option = click.option(
     type=click.Path(exists=True, path_type=Path),
     help="Also use the rules in this folder (or this one file). Repeatable.",
 )
+formats_option = click.option(
+    "--formats",
+    "formats",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, path_type=Path),
+    help="Also use the log formats in this folder (or this one file). Repeatable.",
+)
 config_option = click.option(
     "--config",
     metavar="FILE",
@@ -101,6 +109,24 @@ def config_path(given: Path | None) -> Path | None:
     """The configuration file to use: the one given, else ``./postmortem.toml`` if there is one."""
     default = Path("postmortem.toml")
     return given or (default if default.is_file() else None)
+
+
+def packs(formats: Sequence[Path], config: Path | None) -> Packs:
+    """The shipped formats, those the configuration names, and those given."""
+    from postmortem.ingest.pack import load_packs, stated_in
+
+    config = config_path(config)
+    return load_packs((*(stated_in(config) if config else ()), *formats))
+
+
+def refuse_existing(output: Path) -> None:
+    """Nothing of the user's is overwritten by a draft.
+
+    Raises:
+        ConfigError: The file exists.
+    """
+    if output.exists():
+        raise ConfigError(Problem("exists, and is not overwritten", str(output), hint="name another file with -o"))
 
 
 def ends_on_error(command: Callable[P, T]) -> Callable[P, T]:

@@ -35,9 +35,18 @@ Examples:
     show_default=True,
     help="Which frame to write.",
 )
+@common.formats_option
 @common.settings_option
+@common.config_option
 @common.ends_on_error
-def export(paths: tuple[Path, ...], output: Path, name: str, settings: Mapping[str, str]) -> None:
+def export(
+    paths: tuple[Path, ...],
+    output: Path,
+    name: str,
+    formats: tuple[Path, ...],
+    settings: Mapping[str, str],
+    config: Path | None,
+) -> None:
     """Write what was read as one table.
 
     The table is long: one row for each printed value, with its step, epoch, split, time, file and line.
@@ -49,7 +58,7 @@ def export(paths: tuple[Path, ...], output: Path, name: str, settings: Mapping[s
 
     write = writer_for(output)
     with closing(common.Progress()) as progress:
-        logs = load(paths, settings=settings, progress=progress)
+        logs = load(paths, settings=settings, packs=common.packs(formats, config), progress=progress)
     for problem in logs.problems:
         common.complain(problem.render())
     if not logs.runs:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from postmortem.ingest import settings as configuration
 from postmortem.ingest.assemble import assemble, is_log
 from postmortem.ingest.discover import Found, discover
 from postmortem.ingest.lines import Text, read_lines
-from postmortem.ingest.pack import FormatPack, load_packs
+from postmortem.ingest.pack import Pack, load_packs
 from postmortem.ingest.reading import Reading
 from postmortem.ingest.same import Capture
 from postmortem.ingest.stores import tfevents
@@ -34,7 +35,7 @@ def read(
     paths: Sequence[str | os.PathLike[str]],
     *,
     settings: Mapping[str, str] = _NO_SETTINGS,
-    packs: Iterable[FormatPack] | None = None,
+    packs: Iterable[Pack] | None = None,
     progress: Progress | None = None,
 ) -> Logs:
     """Reads files and folders into runs.
@@ -52,61 +53,97 @@ def read(
         InputError: A path does not exist.
     """
     finding = discover(paths)
-    packs = list(load_packs() if packs is None else packs)
-    captures: list[Capture] = []
-    configs: list[tuple[str, Reading]] = []
-    stored: list[tuple[str, Recorded]] = []
-    owned: set[Path] = set()
-    problems = list(finding.problems)
+    packs = _shipped() if packs is None else list(packs)
+    eventful = {found.path: found.shown for found in finding.files if _is_event_file(found)}
+    events = tfevents.read_files(list(eventful.items()))
+    gathered = _Gathered(problems=list(finding.problems))
     for done, found in enumerate(finding.files):
         if progress is not None:
             progress(done, len(finding.files), found.shown)
-        if found.path in owned:
+        event = next(events) if found.path in eventful else None
+        if found.path in gathered.owned:
             continue
         if found.store is not None:
-            runs = found.store.read(found.path, found.shown)
-            stored += [(found.folder, run) for run in runs]
-            owned.update(path for run in runs for path in run.owned)
-            continue
-        if found.config:
-            configs.append((found.folder, configuration.read_config(found.path, found.shown)))
-            continue
-        capture = _capture(found, packs)
-        problems += capture.reading.problems if found.named or is_log(capture.reading) else ()
-        if is_log(capture.reading):
-            captures.append(capture)
+            gathered.take_store(found, found.store.read(found.path, found.shown))
+        elif found.config:
+            gathered.configs.append((found.folder, configuration.read_config(found.path, found.shown)))
+        elif event is not None:
+            gathered.take(found, _of_event_file(found, event))
+        else:
+            gathered.take(found, _capture(found, packs, alone=len(finding.files) == 1))
+    runs = assemble(gathered.captures, gathered.configs, settings, gathered.stored)
+    return Logs(runs, (*gathered.problems, *gathered.told_beside()))
+
+
+@cache
+def _shipped() -> Sequence[Pack]:
+    return tuple(load_packs())
+
+
+@dataclass
+class _Gathered:
+    """What the files read so far said.
+
+    Attributes:
+        captures: Logs.
+        configs: Configuration files, with their folders.
+        stored: Runs of trackers, with the folders of their stores.
+        owned: Files that a store has read.
+    """
+
+    problems: list[Problem]
+    captures: list[Capture] = field(default_factory=list)
+    configs: list[tuple[str, Reading]] = field(default_factory=list)
+    stored: list[tuple[str, Recorded]] = field(default_factory=list)
+    owned: set[Path] = field(default_factory=set)
+
+    def take(self, found: Found, capture: Capture) -> None:
+        """Keeps what tells of training; a file given by name is a problem when it does not."""
+        tells = is_log(capture.reading)
+        self.problems += capture.reading.problems if found.named or tells else ()
+        if tells:
+            self.captures.append(capture)
         elif found.named and not capture.reading.problems:
-            problems.append(_holds_nothing(found))
-    told = [*(reading for _, reading in configs), *(reading for _, run in stored for reading in run.readings)]
-    problems += [problem for reading in told for problem in reading.problems]
-    return Logs(assemble(captures, configs, settings, stored), tuple(problems))
+            self.problems.append(_holds_nothing(found))
+
+    def take_store(self, found: Found, runs: Sequence[Recorded]) -> None:
+        """Keeps the runs of a store."""
+        self.stored += [(found.folder, run) for run in runs]
+        self.owned.update(path for run in runs for path in run.owned)
+
+    def told_beside(self) -> Iterator[Problem]:
+        """The problems of configuration files and stores."""
+        readings = [
+            *(reading for _, reading in self.configs),
+            *(each for _, run in self.stored for each in run.readings),
+        ]
+        return (problem for reading in readings for problem in reading.problems)
 
 
-def _capture(found: Found, packs: Sequence[FormatPack]) -> Capture:
+def _capture(found: Found, packs: Sequence[Pack], *, alone: bool) -> Capture:
     if found.path.suffix in _CONFIGURATION:
         return Capture(configuration.read_config(found.path, found.shown), found.folder)
-    if tfevents.claims(found.path, _head(found.path)):
-        return _event_file(found)
     text = read_lines(found.path, found.shown)
     reading = (
         detect.read(text, found.shown, packs)
         if text.lines.height
         else Reading(found.shown, "none", problems=text.problems)
     )
-    return Capture(reading, found.folder, *_signature(text))
+    return Capture(reading, found.folder, *(() if alone else _signature(text)))  # nothing else can be its copy
 
 
-def _head(path: Path) -> bytes:
+def _is_event_file(found: Found) -> bool:
+    if found.store is not None or found.config or found.path.suffix in _CONFIGURATION:
+        return False
     try:
-        with path.open("rb") as file:
-            return file.read(64)
+        with found.path.open("rb") as file:
+            return tfevents.claims(found.path, file.read(64))
     except OSError:
-        return b""
+        return False
 
 
-def _event_file(found: Found) -> Capture:
+def _of_event_file(found: Found, reading: Reading) -> Capture:
     """A run of TensorBoard is a folder; writers of one process keep train and validation in folders inside it."""
-    reading = tfevents.read(found.path, found.shown)
     split = names.split_word(Path(found.folder).name)
     if split is None:
         return Capture(reading, found.folder)
@@ -118,8 +155,9 @@ def _signature(text: Text) -> tuple[pl.Series, pl.Series]:
     """Hashes of the written lines, and of the timestamped ones among them."""
     bare = text.lines["text"].str.strip_chars_end()
     bare = bare.filter(bare != "")
-    timed = bare.filter(bare.str.slice(0, 80).str.contains("[0-9]:[0-9]{2}:[0-9]{2}"))
-    return bare.hash(), timed.hash().unique(maintain_order=True)
+    hashes = bare.hash()
+    timed = bare.str.slice(0, 80).str.contains("[0-9]:[0-9]{2}:[0-9]{2}")
+    return hashes, hashes.filter(timed).unique(maintain_order=True)
 
 
 def _holds_nothing(found: Found) -> Problem:

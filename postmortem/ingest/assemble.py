@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from postmortem import names, schema
-from postmortem.ingest import restarts
+from postmortem.ingest import numbered, restarts
 from postmortem.ingest.reading import LINES, SETTINGS, Reading
 from postmortem.ingest.same import Capture, aligned, equal_as_printed, processes, without_copies
 from postmortem.ingest.stores.recorded import Recorded
@@ -43,7 +43,7 @@ def assemble(
     for capture, store in kept:
         if store is None:
             homes.setdefault(capture.folder, []).append(capture)
-    groups = [group for folder in sorted(homes) for group in processes(homes[folder])]
+    groups = [group for folder in sorted(homes) for group in processes(numbered.in_order(homes[folder]))]
     runs: list[Run] = []
     for title, group in zip(_titles(groups), groups, strict=True):
         beside = _beside(group[0].folder, configs, homes)
@@ -102,33 +102,50 @@ def _beside(folder: str, configs: Sequence[tuple[str, Reading]], homes: Containe
 
 def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], settings: Mapping[str, str]) -> list[Run]:
     readings = aligned(group)
-    metrics = _metrics(readings)
     events = _stacked(readings, "notes")
-    logs = [reading.source for reading in readings]
-    facts = _facts([*readings, *beside], settings).with_columns(beside=~pl.col("source").is_in(logs))
-    metrics = restarts.divide_sources(metrics, events.filter(pl.col("kind") == "restart"))
-    parts = metrics["part"].n_unique() or 1
+    metrics = restarts.divide_sources(_metrics(readings), events.filter(pl.col("kind") == "restart"))
     marks = _marks(metrics)
+    frames = {
+        "metrics": metrics,
+        "events": _with_attempts(events, marks),
+        "facts": _facts([*readings, *beside], settings),
+        "unread": _unread(readings),
+    }
     sources = tuple(_source(capture) for capture in group) + tuple(
         Source(reading.source, reading.format, reading.lines) for reading in beside
     )
-    unread = _unread(readings)
     lines, understood = (sum(getattr(reading, name) for reading in readings) for name in ("lines", "understood"))
+    parts = _divided(frames, marks, [reading.source for reading in readings])
+    named = [title] if len(parts) == 1 else [f"{title}#{part}" for part in range(1, len(parts) + 1)]
+    return [
+        Run(
+            name,
+            sources,
+            **{kind: _named(frame, name, kind) for kind, frame in part.items()},
+            lines=lines,
+            understood=understood,
+        )
+        for name, part in zip(named, parts, strict=True)
+    ]
+
+
+def _divided(
+    frames: Mapping[str, pl.DataFrame], marks: pl.DataFrame, logs: Sequence[str]
+) -> list[Mapping[str, pl.DataFrame]]:
+    """The frames of each run in a record; ``logs`` are the files whose lines say where a run begins."""
+    parts = _last(frames["metrics"], "part") + 1
+    if parts == 1:
+        return [frames]
     # The end of a run stands after its last measurement, all else that stands there before the next one's first.
     ends = pl.col("kind").is_in(_ENDS)
+    facts = frames["facts"].with_columns(beside=~pl.col("source").is_in(logs))
     told = {
-        "metrics": metrics,
-        "events": _with_attempts(_parted(events, marks, "line", ends), marks),
+        "metrics": frames["metrics"],
+        "events": _parted(frames["events"], marks, "line", ends),
         "facts": _parted(facts, marks, "line", pl.lit(False)),
-        "unread": _parted(unread, marks, "first", pl.lit(False)),
+        "unread": _parted(frames["unread"], marks, "first", pl.lit(False)),
     }
-    runs = []
-    for part in range(parts):
-        name = title if parts == 1 else f"{title}#{part + 1}"
-        own = told if parts == 1 else _of_part(told, part)
-        frames = {kind: _named(frame, name, kind) for kind, frame in own.items()}
-        runs.append(Run(name, sources, **frames, lines=lines, understood=understood))
-    return runs
+    return [_of_part(told, part) for part in range(parts)]
 
 
 _ENDS = ("traceback", "oom", "killed", "finished", "early-stop", "checkpoint", "best", "nan-warning")
@@ -136,17 +153,18 @@ _ENDS = ("traceback", "oom", "killed", "finished", "early-stop", "checkpoint", "
 
 def _marks(metrics: pl.DataFrame) -> pl.DataFrame:
     """``source``, ``line``, ``part`` and ``attempt`` of the lines that measure, by line; empty when all is one part."""
-    marks = metrics.select("source", "line", "part", "attempt")
-    if not any(marks.select((pl.col("part", "attempt") != pl.col("part", "attempt").first()).any()).rows()[0]):
-        return marks.clear()
+    marks = metrics if _last(metrics, "part") or _last(metrics, "attempt") else metrics.clear()
+    marks = marks.select(pl.col("source").cast(pl.String), "line", "part", "attempt")
     last = (pl.col("line") != pl.col("line").shift(-1)) | (pl.col("source") != pl.col("source").shift(-1))
     return marks.filter(last.fill_null(True)).unique(["source", "line"], keep="last").sort("line")
 
 
+def _last(metrics: pl.DataFrame, of: str) -> int:
+    return int(metrics[of].max() or 0)  # type: ignore[arg-type]
+
+
 def _parted(frame: pl.DataFrame, marks: pl.DataFrame, line: str, backward: pl.Expr) -> pl.DataFrame:
     """Adds ``part``: the run within the record that rows belong to, by the measurement after them or ``backward``."""
-    if marks.is_empty():
-        return frame.with_columns(part=pl.lit(0, pl.UInt32))
     marks = marks.select("source", pl.col("line").alias(line), "part")
     rows = frame.with_row_index("order").with_columns(pl.col(line).cast(pl.UInt32)).sort(line)
     after, before = (
@@ -171,28 +189,39 @@ def _facts_of(facts: pl.DataFrame, part: int) -> pl.DataFrame:
 
 
 def _named(frame: pl.DataFrame, run: str, kind: str) -> pl.DataFrame:
+    if frame.is_empty():
+        return schema.empty(kind)
     columns = schema.FRAMES[kind]
-    named = frame.lazy().with_columns(run=pl.lit(run)).select(list(columns)).cast(columns).collect()
-    return schema.check(kind, named)
+    named = frame.with_columns(run=pl.lit(run))
+    return schema.check(kind, named.select(pl.col(name).cast(dtype) for name, dtype in columns.items()))
 
 
 def _stacked(readings: Sequence[Reading], name: str) -> pl.DataFrame:
-    frames: list[pl.DataFrame] = [getattr(reading, name) for reading in readings]
-    return pl.concat(
-        frame.with_columns(source=pl.lit(reading.source)) for frame, reading in zip(frames, readings, strict=True)
-    )
+    """The frames of one kind, with the file each row is from."""
+    told: list[tuple[pl.DataFrame, str]] = [(getattr(reading, name), reading.source) for reading in readings]
+    some = [(frame, source) for frame, source in told if frame.height] or told[:1]
+    return pl.concat(frame.with_columns(source=pl.lit(source)) for frame, source in some)
 
 
 def _metrics(readings: Sequence[Reading]) -> pl.DataFrame:
     """Points with their meaning; of a value told by several files the one with most digits is kept."""
-    points = _stacked(readings, "points").with_row_index("row")
-    labels = points.select("label", "split").unique()
-    rows = [(label, split, *_meaning(label, split)) for label, split in labels.iter_rows()]
-    named = pl.DataFrame(rows, schema={key: pl.String() for key in ("label", "split", "in", "metric")}, orient="row")
+    points = _stacked(readings, "points").with_columns(pl.col("label", "split", "source").cast(schema.NAME))
+    seen = points.select("label", "split", "source").unique().rows()
+    rows = _with_train([(*label, *_meaning(*label)) for label in {(label, split) for label, split, _ in seen}])
+    named = pl.DataFrame(rows, schema=dict.fromkeys(("label", "split", "in", "metric"), schema.NAME), orient="row")
     points = points.join(named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left")
     points = points.drop("split").rename({"in": "split"})
-    points = _with_train(points)
-    return (_without_repeats(points) if len(readings) > 1 else points).drop("row")
+    return _without_repeats(points) if _meet(seen, rows) else points
+
+
+_Meaning = tuple[str, str | None, str, str]  # label and split as read, split and metric as meant
+
+
+def _meet(seen: Sequence[tuple[str, str | None, str]], meanings: Sequence[_Meaning]) -> bool:
+    """Several files tell of the same series."""
+    meant = {(label, split): (own, metric) for label, split, own, metric in meanings}
+    tellers = Counter(series for series, _ in {(meant[label, split], source) for label, split, source in seen})
+    return any(count > 1 for count in tellers.values())
 
 
 def _meaning(label: str, split: str | None) -> tuple[str, str]:
@@ -204,19 +233,21 @@ def _meaning(label: str, split: str | None) -> tuple[str, str]:
     return name.split if split is None else split, name.metric
 
 
-def _with_train(points: pl.DataFrame) -> pl.DataFrame:
+def _with_train(meanings: Sequence[_Meaning]) -> list[_Meaning]:
     """Gives the split ``train`` to what a log prints without one beside its validation.
 
     That is a metric that also has a split of evaluation but no train of its own, and a bare loss where there is no
     train loss.
     """
-    seen = points.select("split", "metric").unique()
-    train = set(seen.filter(pl.col("split") == "train")["metric"])
-    evaluated = set(seen.filter(pl.col("split").is_in(["val", "test"]))["metric"])
-    bare = set(seen.filter(pl.col("split") == "")["metric"])
-    given = [metric for metric in bare - train if metric in evaluated or metric == "loss"]
-    unsaid = (pl.col("split") == "") & pl.col("metric").is_in(given)
-    return points.with_columns(split=pl.when(unsaid).then(pl.lit("train")).otherwise("split"))
+    seen: dict[str, set[str]] = {}
+    for *_, split, metric in meanings:
+        seen.setdefault(split, set()).add(metric)
+    evaluated = seen.get("val", set()) | seen.get("test", set()) | {"loss"}
+    given = (seen.get("", set()) - seen.get("train", set())) & evaluated
+    return [
+        (label, told, "train" if split == "" and metric in given else split, metric)
+        for label, told, split, metric in meanings
+    ]
 
 
 def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
@@ -254,13 +285,11 @@ def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
 def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataFrame:
     """Settings under canonical keys, in the order stated; those of the command line last, so that they win."""
     told = _stacked(readings, "settings")
-    given = (
-        pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items())
-        if settings
-        else None
-    )
-    if given is not None:
+    if settings:
+        given = pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items())
         told = pl.concat([told, given.cast(SETTINGS).with_columns(source=pl.lit(_COMMAND_LINE))])
+    if told.is_empty():
+        return schema.empty("facts").drop("run")
     grouped = pl.col("value").str.contains(r"^\s*[0-9]{1,3}(,[0-9]{3})+\b")
     plain = pl.when(grouped).then(pl.col("value").str.replace_all(",", "", literal=True)).otherwise("value")
     number = plain.str.extract(_LEADING_NUMBER, 1)
@@ -280,29 +309,31 @@ def _source(capture: Capture) -> Source:
 
 def _unread(readings: Sequence[Reading]) -> pl.DataFrame:
     """Spans of consecutive unread lines with the shape of their first line."""
-    spans = []
-    for reading in readings:
-        lines = reading.unread.select(list(LINES)).filter(pl.col("text").str.strip_chars() != "")
-        marked = lines.with_columns(span=(pl.col("line").cast(pl.Int64).diff() > 1).fill_null(True).cum_sum())
-        spans.append(
-            marked.group_by("span", maintain_order=True)
-            .agg(
-                first=pl.col("line").min(),
-                last=pl.col("line").max(),
-                lines=pl.col("line").n_unique().cast(pl.UInt32),
-                shape=pl.col("text").first().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0"),
-            )
-            .drop("span")
-            .with_columns(source=pl.lit(reading.source))
-            .head(MAX_UNREAD)
+    spans = [_spans(reading.unread, reading.source) for reading in readings if reading.unread.height]
+    return pl.concat(spans) if spans else schema.empty("unread").drop("run")
+
+
+def _spans(unread: pl.DataFrame, source: str) -> pl.DataFrame:
+    lines = unread.select(list(LINES)).filter(pl.col("text").str.strip_chars() != "")
+    spans = lines.group_by((pl.col("line").cast(pl.Int64).diff() > 1).fill_null(True).cum_sum(), maintain_order=True)
+    return (
+        spans.agg(
+            first=pl.col("line").min(),
+            last=pl.col("line").max(),
+            lines=pl.col("line").n_unique().cast(pl.UInt32),
+            shape=pl.col("text").first().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0"),
         )
-    return pl.concat(spans)
+        .select(pl.lit(source).alias("source"), "first", "last", "lines", "shape")
+        .head(MAX_UNREAD)
+    )
 
 
 def is_log(reading: Reading) -> bool:
     """A file that tells of training: it has measurements, or it says how a run was configured and how it went."""
+    if reading.points.height:
+        return True
     telling = reading.notes.filter(~pl.col("kind").is_in(["warning", "checkpoint"])).height
     known = {names.fact_key(key) for key in reading.settings["key"]} & set(schema.FACT_KEYS)
     crashed = bool((reading.notes["kind"] == "traceback").any())
     told = crashed or (known and (telling or len(known) >= _FEW))
-    return bool(reading.points.height or (told and _LOG_NAME.search(Path(reading.source).name)))
+    return bool(told and _LOG_NAME.search(Path(reading.source).name))

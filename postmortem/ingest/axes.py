@@ -41,7 +41,7 @@ _EPOCHS = ("epoch", "epochs", "current_epoch", "epoch_num", "epoch_id")
 _TIMES = ("timestamp", "created_at", "wall_time", "datetime", "date_time", "logged_at", "ts", "date", "time")
 _SPLITS = ("split", "mode", "phase", "stage", "subset", "set", "dataset")
 # Counters that may start again in each epoch; only then they are no step of the run.
-_WITHIN_EPOCH = ("iter", "it", "batch", "step", "iteration")
+_WITHIN_EPOCH = ("iter", "it", "batch", "step", "steps", "iteration")
 
 _CAMEL = re.compile(r"([a-z0-9])([A-Z])")
 
@@ -87,15 +87,15 @@ def positions(values: pl.DataFrame, axes: Axes) -> tuple[pl.Series, pl.Series]:
     step, epoch = _whole(values, axes.step), _finite(values, axes.epoch)
     if axes.step is None or axes.epoch is None:
         return step, epoch
-    if key(axes.step) in _WITHIN_EPOCH and _starts_again(step, epoch):
+    if key(axes.step) in _WITHIN_EPOCH and _starts_again(step, epoch, key(axes.step) == "batch"):
         return step.clear(values.height), epoch
     return _repaired(step, epoch)
 
 
 def _whole(values: pl.DataFrame, label: str | None) -> pl.Series:
     numbers = _finite(values, label)
-    # The cast is not strict: what is too large for an Int64 is no step.
-    return numbers.set(numbers != numbers.floor(), None).cast(pl.Int64, strict=False).rename("step")
+    # No step is negative: -1 says "at the end of the epoch". The cast is not strict: none is too large for an Int64.
+    return numbers.set((numbers != numbers.floor()) | (numbers < 0), None).cast(pl.Int64, strict=False).rename("step")
 
 
 def _finite(values: pl.DataFrame, label: str | None) -> pl.Series:
@@ -105,9 +105,11 @@ def _finite(values: pl.DataFrame, label: str | None) -> pl.Series:
     return numbers.set(~numbers.is_finite(), None).rename("epoch")
 
 
-def _starts_again(step: pl.Series, epoch: pl.Series) -> bool:
-    """Whether steps mostly go back when the epoch grows: then they count within the epoch."""
+def _starts_again(step: pl.Series, epoch: pl.Series, batches: bool) -> bool:
+    """Whether steps mostly go back when the epoch grows, or batches ever: then they count within the epoch."""
     known = pl.DataFrame({"s": step, "e": epoch}).drop_nulls()
+    if batches and known.filter((pl.col("e").diff() >= 0) & (pl.col("s").diff() < 0)).height:
+        return True
     back = known.filter(pl.col("e").diff() > 0).height
     return back > 0 and known.filter((pl.col("e").diff() > 0) & (pl.col("s").diff() <= 0)).height * 2 > back
 
@@ -180,11 +182,16 @@ def _clock(column: pl.Series) -> pl.Series:
     return times
 
 
-_DURATION = r"^\s*(?:([0-9]+) days?,? *)?(?:([0-9]+):)?([0-9]{1,2}):([0-9]{2}(?:\.[0-9]+)?)\s*$"
+_CLOCKED = r"^(?:([0-9]+) days?,? *)?(?:([0-9]+):)?([0-9]{1,2}):([0-9]{2}(?:\.[0-9]+)?)$"
+_WORDED = (
+    r"^(?:([0-9]+) ?d(?:ays?)?[ ,]*)?(?:([0-9]+) ?h(?:ours?|rs?)?[ ,]*)?"
+    r"(?:([0-9]+) ?m(?:in(?:utes?)?)?[ ,]*)?(?:([0-9.]+) ?s(?:ec(?:onds?)?)?)?$"
+)
+_UNITS = (86400, 3600, 60, 1)
 
 
 def number(column: pl.Series) -> pl.Series:
-    """The column as Float64; texts that are numbers or durations (``04:39``, ``3 days, 1:02:03``) are read.
+    """The column as Float64, of texts that are numbers or durations (``04:39``, ``3 days, 1:02:03``, ``13m 25s``).
 
     What is no number becomes null; ``nan`` and ``inf`` are kept.
     """
@@ -192,12 +199,15 @@ def number(column: pl.Series) -> pl.Series:
         return column.cast(pl.Float64, strict=False)
     text = column.str.strip_chars(" \t\"'")
     plain = text.str.replace(r"^([-+]?)[iI]nf(inity)?$", "${1}inf").cast(pl.Float64, strict=False)
-    if plain.null_count() == text.null_count() or not text.str.contains(_DURATION).any():
+    if plain.null_count() == text.null_count() or not text.str.contains(r"^[0-9].*[0-9a-z]$").any():
         return plain
-    part = pl.col("t").str.extract_groups(_DURATION).struct
-    days, hours, minutes, seconds = (
-        part.field(str(n)).cast(pl.Float64, strict=False).fill_null(0) for n in range(1, 5)
-    )
-    total = days * 86400 + hours * 3600 + minutes * 60 + seconds
-    read = pl.coalesce("plain", pl.when(part.field("4").is_not_null()).then(total))
+    seconds = pl.coalesce(_seconds(_CLOCKED), pl.when(pl.col("t").str.contains("^[0-9]")).then(_seconds(_WORDED)))
+    read = pl.coalesce("plain", seconds)
     return pl.DataFrame({"t": text, "plain": plain}).select(read.alias(column.name)).to_series()
+
+
+def _seconds(form: str) -> pl.Expr:
+    part = pl.col("t").str.extract_groups(form).struct
+    parts = [part.field(str(at + 1)).cast(pl.Float64, strict=False) for at in range(len(_UNITS))]
+    total = pl.sum_horizontal(each * unit for each, unit in zip(parts, _UNITS, strict=True))
+    return pl.when(pl.any_horizontal(each.is_not_null() for each in parts)).then(total)

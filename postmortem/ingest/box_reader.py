@@ -38,8 +38,9 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     rows = _rows(lines)
     if not any(_measures(label) for label in rows["label"].unique().to_list()):
         return None
-    wide = {of: rows.pivot("label", index="box", values=of, aggregate_function="last") for of in ("value", "line")}
-    found = Records(wide["value"].drop("box"), wide["line"].drop("box"))
+    at = ["box", "record"]
+    wide = {of: rows.pivot("label", index=at, values=of, aggregate_function="last") for of in ("value", "line")}
+    found = Records(wide["value"].drop(at), wide["line"].drop(at))
     unread = lines.filter(~pl.col("text").str.contains(_BOX) & (pl.col("text").str.strip_chars() != ""))
     return Reading(
         source=source,
@@ -53,7 +54,10 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
 
 
 def _rows(lines: pl.DataFrame) -> pl.DataFrame:
-    """Rows of all boxes: ``line``, ``box`` (an ordinal), ``label`` and ``value`` as text."""
+    """Rows of all boxes: ``line``, ``box`` and ``record`` (ordinals), ``label`` and ``value`` as text.
+
+    Where no rule stands between boxes, a record begins with the label the first one began with.
+    """
     parts = pl.col("text").str.extract_groups(_ROW).struct
     rows = lines.select(
         "line",
@@ -67,7 +71,9 @@ def _rows(lines: pl.DataFrame) -> pl.DataFrame:
     depth = pl.when(opens).then("indent").forward_fill().over("box")
     inside = (pl.col("indent") > depth).fill_null(False)
     label = pl.when(inside).then(section).otherwise(pl.lit("")) + pl.col("key")
-    return rows.with_columns(label=label).filter(~opens).select("line", "box", "label", "value")
+    rows = rows.with_columns(label=label).filter(~opens)
+    begins = pl.col("label") == pl.col("label").first().over("box")
+    return rows.select("line", "box", "label", "value", record=begins.cum_sum().over("box"))
 
 
 def _measures(label: str) -> bool:

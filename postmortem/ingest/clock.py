@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from postmortem.schema import TIME
 
@@ -63,11 +65,11 @@ def times(stamps: pl.Series, source: str) -> pl.Series:
     """
     if stamps.null_count() == len(stamps):
         return pl.Series("time", [None] * len(stamps), TIME)
-    first = stamps.drop_nulls().head(1)
-    form = next((form for form in _FORMS if first.str.contains(form).any()), None)
+    first = stamps.drop_nulls()[0]
+    form = next((form for form in _FORMS if re.match(form, first)), None)
     if form is None:
         return pl.Series("time", [None] * len(stamps), TIME)
-    return _parse(stamps, form, source).rename("time")
+    return _parse(stamps, form, source)
 
 
 def _form(probe: pl.DataFrame) -> str | None:
@@ -79,38 +81,63 @@ def _form(probe: pl.DataFrame) -> str | None:
 
 
 def _parse(stamps: pl.Series, form: str, source: str) -> pl.Series:
-    names = ["head", "year", "month", "day", "hour", "minute", "second", "fraction", "zone"]
-    caught = pl.col("stamp").str.extract_groups(form).struct.rename_fields(names)
-    rows = pl.LazyFrame({"stamp": stamps}).select(caught).unnest("stamp")
-    year = pl.col("year").cast(pl.Int32, strict=False).fill_null(_year(source)) + _years_passed()
-    fraction = pl.col("fraction").fill_null("").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int32, strict=False)
-    rows = rows.with_columns(pl.col(*names[2:7]).cast(pl.Int32, strict=False), year=year, fraction=fraction)
-    # Polars raises on dates that do not exist, so these are taken out first.
-    rows = rows.with_columns(pl.when(pl.col("month").is_between(1, 12)).then("month"))
-    days = pl.date("year", "month", 1).dt.month_end().dt.day()
-    exists = (
-        pl.col("day").is_between(1, days) & (pl.col("hour") < 24) & (pl.col("minute") < 60) & (pl.col("second") < 60)
-    )
-    rows = rows.with_columns(pl.when(exists).then("day"))
-    clock = [pl.col(name) for name in ("year", "month", "day", "hour", "minute", "second", "fraction")]
-    return rows.select((pl.datetime(*clock, time_zone="UTC") - _offset()).cast(TIME)).collect().to_series()
+    """In arrays, because a log of a few stamped lines pays for the number of queries alone."""
+    caught = pl.DataFrame({"stamp": stamps}).select(pl.col("stamp").str.extract_groups(form)).to_series()
+    parts = caught.struct.unnest().get_columns()[1:]
+    date, time = [_whole(part) for part in parts[:3]], [_whole(part) for part in parts[3:6]]
+    if form != _DATED:
+        date[0] = _years_passed(date[1]) + _year(source)
+    fraction, zone = parts[6:]
+    moments = _dates(*date) + _clocks(*time) + _fractions(fraction) - _offsets(zone)
+    return pl.Series("time", moments.astype("datetime64[us]")).cast(TIME)
 
 
-def _years_passed() -> pl.Expr:
+def _whole(texts: pl.Series) -> NDArray[np.float64]:
+    """Digits as numbers; NaN where there are none."""
+    return texts.cast(pl.Int32, strict=False).cast(pl.Float64).to_numpy()
+
+
+def _dates(year: NDArray[np.float64], month: NDArray[np.float64], day: NDArray[np.float64]) -> NDArray[np.datetime64]:
+    """Days; NaT for those that do not exist."""
+    sound = (month >= 1) & (month <= 12) & (day >= 1) & (year > 0)
+    months = np.where(sound, (year - 1970) * 12 + month - 1, 0).astype(np.int64).astype("datetime64[M]")
+    dates = months.astype("datetime64[D]") + np.where(sound, day - 1, 0).astype(np.int64)
+    return np.where(sound & (dates.astype("datetime64[M]") == months), dates, np.datetime64("NaT", "D"))
+
+
+def _clocks(
+    hour: NDArray[np.float64], minute: NDArray[np.float64], second: NDArray[np.float64]
+) -> NDArray[np.timedelta64]:
+    """Times of the day; NaT for those that do not exist."""
+    sound = (hour < 24) & (minute < 60) & (second < 60)
+    seconds = np.where(sound, (hour * 60 + minute) * 60 + second, 0).astype("timedelta64[s]")
+    return np.where(sound, seconds, np.timedelta64("NaT", "s"))
+
+
+def _fractions(texts: pl.Series) -> NDArray[np.timedelta64]:
+    """Digits after the second's point."""
+    if texts.null_count() == len(texts):
+        return np.zeros(len(texts), "timedelta64[us]")
+    digits = texts.str.len_bytes().cast(pl.Float64).to_numpy()
+    return np.nan_to_num(np.floor(_whole(texts) * 10.0 ** (6 - digits))).astype("timedelta64[us]")
+
+
+def _years_passed(month: NDArray[np.float64]) -> NDArray[np.float64]:
     """How often the year has turned since the first line, where the log does not print it."""
-    months = pl.col("month").cast(pl.Int32, strict=False).forward_fill()
-    turned = (months.diff() * 30 < -_WRAP_DAYS).fill_null(False) & (pl.col("year") == "").fill_null(False)
-    return turned.cast(pl.Int32).cum_sum()
+    known = np.flatnonzero(~np.isnan(month))
+    turned = np.zeros(month.size)
+    turned[known[1:]] = np.diff(month[known]) * 30 < -_WRAP_DAYS
+    return np.cumsum(turned)
 
 
-def _offset() -> pl.Expr:
+def _offsets(zone: pl.Series) -> NDArray[np.timedelta64]:
     """What a zone such as ``+02:00`` is ahead of UTC."""
-    digits = pl.col("zone").str.replace_all(r"[^0-9]", "").str.pad_start(4, "0")
-    minutes = digits.str.slice(0, 2).cast(pl.Int64, strict=False) * 60 + digits.str.slice(2, 2).cast(
-        pl.Int64, strict=False
-    )
-    sign = pl.when(pl.col("zone").str.starts_with("-")).then(-1).otherwise(1)
-    return pl.duration(minutes=(sign * minutes).fill_null(0))
+    if zone.null_count() == len(zone) or zone.max() == "":
+        return np.zeros(len(zone), "timedelta64[m]")
+    digits = zone.str.replace_all(r"[^0-9]", "").str.pad_start(4, "0")
+    minutes = _whole(digits.str.slice(0, 2)) * 60 + _whole(digits.str.slice(2, 2))
+    signed = np.where(zone.str.starts_with("-").fill_null(False).to_numpy(), -minutes, minutes)
+    return np.nan_to_num(signed).astype("timedelta64[m]")
 
 
 def _year(source: str) -> int:

@@ -6,12 +6,15 @@ A counter in the line itself comes first, then the last line that governs what f
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 COUNTERS = ("epoch", "epochs", "step", "steps", "batch", "batches", "sample", "samples", "bar", "bars")
 
 _PLACES = pl.Schema({"line": pl.UInt32(), "epoch": pl.Float64(), "step": pl.Int64(), "split": pl.String()})
-_NO_SPLIT = ""
 # A pass over data the log does not name: no split that a rule takes for validation.
 _OTHER_PASS = "other"
 
@@ -39,38 +42,83 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
     """
     if wanted.is_empty():
         return pl.DataFrame(schema=_PLACES)
-    has_epochs = counters["epoch"].is_not_null().any()
+    lines = wanted.to_numpy()
+    marks = _marks(counters)
+    at = np.searchsorted(marks.line[:-1], lines, side="right") - 1  # the last counter up to each line; -1: none
+    own = marks.line[at] == lines
+    epoch = np.where(own & ~np.isnan(marks.epoch[at]), marks.epoch[at], marks.epoch_handed_on[at])
+    step = np.where(own & ~np.isnan(marks.step[at]), marks.step[at], marks.step_handed_on[at])
+    return pl.DataFrame([
+        wanted.cast(pl.UInt32).alias("line"),
+        pl.Series("epoch", epoch, nan_to_null=True),
+        pl.Series("step", step, nan_to_null=True).cast(pl.Int64, strict=False),
+        _splits(headings, lines, marks.since[at], own & marks.other[at]),
+    ])  # fmt: skip
+
+
+class _Marks(NamedTuple):
+    """What counters say, as columns with a last row for lines before the first counter; NaN where one says nothing.
+
+    Attributes:
+        line: Of the counter.
+        epoch, step: Of the line itself.
+        epoch_handed_on, step_handed_on: Of the lines that follow.
+        since: Line of the counter that opened the epoch handed on; 0 before the first.
+        other: The line belongs to a pass over other data.
+    """
+
+    line: NDArray[np.int64]
+    epoch: NDArray[np.float64]
+    step: NDArray[np.float64]
+    epoch_handed_on: NDArray[np.float64]
+    step_handed_on: NDArray[np.float64]
+    since: NDArray[np.int64]
+    other: NDArray[np.bool_]
+
+
+def _marks(counters: pl.DataFrame) -> _Marks:
+    """In arrays: most logs have a few hundred counters, for which a query costs more than all its arithmetic."""
+    line = np.append(counters["line"].to_numpy().astype(np.int64), 0)
+    epoch, step = (np.append(counters[name].cast(pl.Float64).to_numpy(), np.nan) for name in ("epoch", "at"))
+    governs, measures, other = (
+        np.append(counters[name].to_numpy().astype(np.bool_), False) for name in ("governs", "measures", "other")
+    )
+    head = np.where(governs, epoch, np.nan)
+    current = _forward(head)
+    opens = ~np.isnan(head) & (head != np.append(np.nan, current[:-1]))
+    span = _last(opens)
     # Where epochs are counted, the step of one line of measurements says nothing of the next one.
-    hands_on = pl.col("governs") & ~(pl.col("measures") & pl.lit(has_epochs))
-    marks = counters.select(
-        "line",
-        "other",
-        own_epoch="epoch",
-        own_step="at",
-        head_epoch=pl.when("governs").then("epoch"),
-        head_step=pl.when(hands_on).then("at"),
-        opens=pl.col("governs") & pl.col("epoch").is_not_null(),
-    )
-    rows = (
-        pl.DataFrame({"line": wanted.cast(pl.UInt32)})
-        .join(marks, on="line", how="full", coalesce=True)
-        .join(headings.select("line", heading="split"), on="line", how="full", coalesce=True)
-        .sort("line")
-    )
-    new = pl.col("head_epoch").is_not_null() & (
-        pl.col("head_epoch") != pl.col("head_epoch").forward_fill().shift()
-    ).fill_null(True)
-    span = rows.with_columns(new=new.fill_null(False)).with_columns(span=pl.col("new").cum_sum())
-    inherited_split = pl.coalesce("heading", pl.when("new").then(pl.lit(_NO_SPLIT))).forward_fill()
-    placed = span.select(
-        "line",
-        epoch=pl.coalesce("own_epoch", pl.col("head_epoch").forward_fill()),
-        step=pl.coalesce("own_step", pl.col("head_step").forward_fill().over("span")).cast(pl.Int64, strict=False),
-        split=pl.when(inherited_split != _NO_SPLIT).then(inherited_split).when("other").then(pl.lit(_OTHER_PASS)),
-    )
-    return placed.filter(pl.col("line").is_in(wanted.cast(pl.UInt32).implode())).unique(
-        "line", keep="first", maintain_order=True
-    )
+    hands_on = governs & ~(measures & (~np.isnan(epoch)).any()) & ~np.isnan(step)
+    source = _last(hands_on)
+    handed_on = np.where((source >= 0) & (source >= span), step[source], np.nan)
+    current[-1] = handed_on[-1] = np.nan
+    since = np.where(span >= 0, line[span], 0)
+    since[-1] = 0
+    return _Marks(line, epoch, step, current, handed_on, since, other)
+
+
+def _last(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The place of the last flag up to each place; -1 before the first."""
+    return np.maximum.accumulate(np.where(flags, np.arange(flags.size), -1))
+
+
+def _forward(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values with NaN replaced by the last number before it."""
+    last = _last(~np.isnan(values))
+    return np.where(last >= 0, values[last], np.nan)
+
+
+def _splits(
+    headings: pl.DataFrame, lines: NDArray[np.int64], since: NDArray[np.int64], other: NDArray[np.bool_]
+) -> pl.Series:
+    """The split of each line: of the last heading since the epoch was opened, else that of another pass, else null."""
+    named = pl.concat([headings["split"], pl.Series([_OTHER_PASS, None], dtype=pl.String)])
+    opened = headings["line"].to_numpy()
+    last = np.searchsorted(opened, lines, side="right") - 1
+    holds = last >= 0
+    holds[holds] = opened[last[holds]] >= since[holds]
+    at = np.where(holds, last, len(opened) + np.where(other, 0, 1))
+    return named[at].alias("split")
 
 
 def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
@@ -84,12 +132,21 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     """
     if counters.is_empty():
         return _NO_TOTALS
-    within = pl.col("within").fill_null(False)
-    index_total = pl.coalesce("steps", "bars")
+    batched = pl.col("batch").is_not_null() | pl.col("within").fill_null(False)
+    # A bar that an epoch heads counts its batches; of the others the longest that training draws is the run.
+    begun = pl.col("line") >= pl.col("line").filter("measures").min().fill_null(0)
+    headed = pl.col("current").is_not_null() & (pl.col("governs") | pl.col("epoch").is_null())
+    whole = pl.when(begun & pl.col("current").is_null() & ~(headed & pl.col("bars").is_not_null()).any()).then("bars")
+    trained = ~pl.col("split").is_in(["val", "test"]).fill_null(False)
     keys = {
-        "epochs": pl.col("epochs"),
-        "steps": pl.when(~within & pl.col("batch").is_null()).then(index_total),
-        "steps_per_epoch": pl.when(pl.col("batch").is_not_null() | within).then(pl.coalesce("batches", index_total)),
+        # Counted from 0 and up to it ("Epoch 2/2"), the total is that of the last epoch.
+        "epochs": pl.col("epochs")
+        + ((pl.col("epoch").min() == 0) & (pl.col("epoch") == pl.col("epochs")).any()).cast(pl.Float64),
+        "steps": pl.when(~batched & trained).then(pl.coalesce("steps", pl.when(whole == whole.max()).then(whole))),
+        "steps_per_epoch": pl.when(batched)
+        .then(pl.coalesce("batches", "steps", "bars"))
+        .when(headed)
+        .then("bars"),
         "n_train": pl.col("samples"),
     }
     totals = counters.select("line", **keys)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import box_reader, events, json_reader, keyvalue, regex_reader, settings, shapes, table_reader
-from postmortem.ingest.lines import Text, clip, read_lines, sample
-from postmortem.ingest.pack import FormatPack, with_metrics
+from postmortem.ingest import (
+    box_reader,
+    column_reader,
+    events,
+    json_reader,
+    keyvalue,
+    regex_reader,
+    settings,
+    shapes,
+    table_reader,
+)
+from postmortem.ingest.lines import Text, clip, sample
+from postmortem.ingest.pack import ColumnPack, FormatPack, Pack, with_metrics
 from postmortem.ingest.reading import LINES, NOTES, POINTS, Reading
+from postmortem.ingest.unfinished import without_cut
+from postmortem.ingest.wrapped import unwrapped
 
-_CERTAIN = 0.5
+CERTAIN = 0.5
 """Share of the sample from which a structured reader is taken at its word."""
 
-_ENOUGH = 0.9
+ENOUGH = 0.9
 """A pack is preferred when it reads at least this part of the lines the generic text reader does."""
 
 
@@ -30,59 +41,83 @@ class Reader:
         name: For ``formats explain`` and ``Source.format``.
         share: From a LINES sample, how much of it the reader makes something of: 0 to 1.
         read: From the whole text and its shown name; None when it turns out not to be the reader's.
+        of_text: It takes lines one by one, so any part of a file can be scored.
     """
 
     name: str
     share: Callable[[pl.DataFrame], float]
     read: Callable[[Text, str], Reading | None]
+    of_text: bool = False
 
 
-def choose(lines: pl.DataFrame, packs: Iterable[FormatPack] = ()) -> Iterator[Reader]:
+def choose(lines: pl.DataFrame, packs: Iterable[Pack] = ()) -> Iterator[Reader]:
     """The readers worth trying on a file, best first; the generic text reader is always the last.
 
-    A reader is only scored when none before it was taken.
+    First come the packs that are the user's own, then readers of files that are one structure, then text. A reader is
+    only scored when none before it was taken.
 
     Args:
         lines: Frame of LINES.
         packs: Format packs to try.
     """
     probe = sample(lines)
-    yield from (reader for reader in _structured() if reader.share(probe) >= _CERTAIN)
-    generic = Reader(keyvalue.NAME, keyvalue.share, keyvalue.read)
+    packs = list(packs)
+    own = [reader_of(pack) for pack in packs if pack.own]
+    yield from (reader for reader in own if reader.share(probe) >= CERTAIN)
+    yield from (reader for reader in _structured(packs) if reader.share(probe) >= CERTAIN)
     scored = [(pack.share(probe), pack) for pack in with_metrics(packs, probe)]
     score, best = max(scored, key=lambda item: item[0], default=(0.0, None))
-    if best is not None and score >= _ENOUGH * generic.share(probe):
-        yield _of_pack(best)
-    yield generic
+    if best is not None and (score >= ENOUGH * _most(probe) or score >= ENOUGH * _GENERIC.share(probe)):
+        yield reader_of(best)
+    yield _GENERIC
 
 
-def read(text: Text, source: str, packs: Iterable[FormatPack] = ()) -> Reading:
+def _most(lines: pl.DataFrame) -> float:
+    """The largest share that the generic reader can reach, found without it: of the lines that hold a number."""
+    return float(lines["text"].str.contains("[0-9]|(?i:nan|inf)").sum()) / max(lines.height, 1)
+
+
+def read(text: Text, source: str, packs: Iterable[Pack] = ()) -> Reading:
     """Reads a text with the first reader that finds something in it."""
     problems: list[Problem] = list(text.problems)
+    text = unwrapped(text)
     for reader in choose(text.lines, packs):
         try:
             reading = reader.read(text, source)
         except Exception as error:  # a reader that fails on one file must not lose the others
             problems.append(Problem(f"the {reader.name} reader failed: {error!s:.200}", source))
             continue
+        reading = None if reading is None else without_cut(reading, text)
         if reading is not None and (reading.points.height or reading.settings.height or reader.name == keyvalue.NAME):
             return replace(reading, problems=(*reading.problems, *problems))
     return Reading(source, keyvalue.NAME, lines=text.count, problems=tuple(problems))
 
 
-def explain(path: Path, packs: Iterable[FormatPack] = ()) -> Sequence[tuple[str, float]]:
-    """Each reader's name and share for a file, best first; for ``formats explain``."""
-    probe = sample(read_lines(path).lines)
-    readers = [*_structured(), *map(_of_pack, packs), Reader(keyvalue.NAME, keyvalue.share, keyvalue.read)]
-    return sorted(((reader.name, reader.share(probe)) for reader in readers), key=lambda item: -item[1])
+def readers(packs: Iterable[Pack] = ()) -> list[Reader]:
+    """Every reader there is, in the order in which they are asked."""
+    packs = list(packs)
+    return [*_structured(packs), *(reader_of(pack) for pack in packs if isinstance(pack, FormatPack)), _GENERIC]
 
 
-def _structured() -> list[Reader]:
+_GENERIC = Reader(keyvalue.NAME, keyvalue.share, keyvalue.read, of_text=True)
+
+
+def _structured(packs: Iterable[Pack]) -> list[Reader]:
+    """Readers of files that are one structure, those that know the names first."""
     return [
+        *(reader_of(pack) for pack in packs if isinstance(pack, ColumnPack)),
         Reader("json", json_reader.share, partial(_read_structured, json_reader.read)),
         Reader("table", table_reader.share, partial(_read_structured, table_reader.read)),
         Reader("box", box_reader.share, partial(_read_structured, box_reader.read)),
     ]
+
+
+def reader_of(pack: Pack) -> Reader:
+    """The reader a pack describes."""
+    if isinstance(pack, FormatPack):
+        return Reader(pack.id, pack.share, partial(_read_with_pack, pack), of_text=True)
+    read = partial(_read_structured, lambda lines, source: column_reader.read(lines, pack, source))
+    return Reader(pack.id, lambda lines: column_reader.share(lines, pack), read)
 
 
 def _read_structured(read: Callable[[pl.DataFrame, str], Reading | None], text: Text, source: str) -> Reading | None:
@@ -92,11 +127,8 @@ def _read_structured(read: Callable[[pl.DataFrame, str], Reading | None], text: 
         return reading
     lines, problems = clip(reading.unread, source)
     rest = shapes.messages(lines)
+    reading = replace(reading, points=keyvalue.under_headings(reading.points, rest))
     return _completed(reading, rest, events.find_with_lines(rest, source), text, (*reading.problems, *problems))
-
-
-def _of_pack(pack: FormatPack) -> Reader:
-    return Reader(pack.id, pack.share, partial(_read_with_pack, pack))
 
 
 def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
@@ -107,10 +139,14 @@ def _read_with_pack(pack: FormatPack, text: Text, source: str) -> Reading:
         return replace(reading, lines=text.count, understood=text.count, problems=problems)
     rest = shapes.messages(lines).only(reading.unread)
     told = events.find_with_lines(rest, source)
-    found = keyvalue.measured(rest, told[0], text, source)
+    found = keyvalue.measured(rest, told[0], text, source, _first_line(reading))
     if found.points.height:
         reading = _with_more(reading, found)
     return _completed(reading, rest, told, text, problems)
+
+
+def _first_line(reading: Reading) -> int | None:
+    return int(reading.points["line"][0]) if reading.points.height else None
 
 
 def _with_more(reading: Reading, found: keyvalue.Measured) -> Reading:
@@ -120,7 +156,7 @@ def _with_more(reading: Reading, found: keyvalue.Measured) -> Reading:
     alone = pl.col("step").is_null() & pl.col("epoch").is_null()
     own = [pl.when(alone).then(f"{name}_right").otherwise(name).alias(name) for name in ("step", "epoch")]
     more = more.with_columns(own).select(list(POINTS))
-    carrying = pl.concat([more["line"], found.counters["line"]]).unique()
+    carrying = pl.concat([more["line"], found.counters["line"], found.tabled]).unique()
     return replace(
         reading,
         points=pl.concat([reading.points, more]).sort("line", maintain_order=True),

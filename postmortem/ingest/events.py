@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import polars as pl
 
 from postmortem.ingest import clock
@@ -12,30 +15,50 @@ MAX_WARNINGS = 1000
 """Most warning lines kept of one file."""
 
 _TRACEBACK = "Traceback (most recent call last)"
+_LONGEST = 4000  # bytes of a line that announces something
 _EXCEPTION = (
     r"^(?:\W*(?:\[?rank ?[0-9]+\]?:|\([^()]*pid=[0-9]+\))\s?)*"
     r"((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Killed|Timeout|Abort"
     r"|Fault)\b.*)$"
 )
 
+
+class _Kind(NamedTuple):
+    """A kind of event.
+
+    Attributes:
+        name: One of ``schema.EVENT_KINDS``.
+        hints: One of these stands in every line the pattern can hit, in lower case. Looking for them is a hundred
+            times cheaper than compiling the pattern, which a log of a few lines would pay for alone.
+        pattern: What its lines look like.
+    """
+
+    name: str
+    hints: tuple[str, ...]
+    pattern: str
+
+
 # First match wins, so the order is from the certain to the general.
-_KINDS: tuple[tuple[str, str], ...] = (
-    (
+_KINDS = (
+    _Kind(
         "oom",
+        ("memory", "oom", "alloc", "exhaust"),
         r"(?i)\bout of memory\b|OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|\boom[- ]kill|Cannot allocate memory"
         r"|std::bad_alloc|RESOURCE_EXHAUSTED|MemoryError\b"
         r"|Unable to allocate [0-9.]+ [KMGT]i?B|DefaultCPUAllocator: can't allocate",
     ),
-    (
+    _Kind(
         "killed",
+        ("kill", "sig", "interrupt", "exit", "cancel", "due to", "segm"),
         r"(?i)^\W*killed\W*$|\bSIGKILL\b|\bSIGTERM\b|KeyboardInterrupt|exitcode\W+-(?:9|15|0{1,2})\b"
         r"|Signals\.SIG(?:KILL|TERM|INT)"
         r"|slurmstepd: error: .*CANCELLED|DUE TO TIME LIMIT|DUE TO PREEMPTION|\bkilled by (?:signal|the)"
         r"|received SIG(?:TERM|INT)"
         r"|^.*\bSegmentation fault\b",
     ),
-    (
+    _Kind(
         "nan-warning",
+        ("nan", "inf", "finite"),
         r"(?i)\b(?:loss|gradient|grad|grad_norm|activation|output|value|weights?|parameters?"
         r"|metric)s?\b[^.=:]*"
         r"\b(?:is|are|was|were|became|becomes?|contains?|has|have|went|turned|to|detected)\b:? (?:a "
@@ -43,8 +66,9 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"(?:nan|infs?\b|infinite|non-?finite|not finite)|\b(?:nan|non-?finite|infinite)\b[^.=:]*"
         r"\b(?:loss|gradients?|grad|values?|weights?|detected|encountered|found)\b",
     ),
-    (
+    _Kind(
         "early-stop",
+        ("stop",),
         r"(?i)\bearly[ -]?stopp(?:ing|ed)\b(?: (?:triggered|at|after|the|now|condition|criteri\w+|reached"
         r"|activated))"
         r"|^\W*(?:epoch \d+:? )?early[ -]?stopp(?:ing|ed)[\W]*$|\bepoch 0*\d+: early stopping"
@@ -52,79 +76,46 @@ _KINDS: tuple[tuple[str, str], ...] = (
         r"|^\W*early[ -]?stopping, best\b"
         r"|\bno improvement (?:in|for) .*\bstopping\b|did(?:n't| not) improve .*[Ss]topping",
     ),
-    (
+    _Kind(
         "restart",
+        ("resum", "load", "restor", "restart"),
         r"(?i)\bresum(?:ing|ed|e) (?:training |run )?(?:from|at|epoch|training)\b"
         r"|\b(?:loaded|loading|restor(?:ed|ing)|restored) (?:model |the )?(?:checkpoint|state|snapshot"
         r"|training state)\b"
         r"|^.*=> loaded checkpoint|\brestarting (?:training|from)\b|\bresumed epoch\b",
     ),
-    (
+    _Kind(
         "best",
+        ("best", "improved from", "new record", "new highest", "new lowest"),
         r"(?i)\bnew best\b|\bbest (?:model|checkpoint|weights?)\b.*\b(?:saved|updated|found)|\bsav(?:ing"
         r"|ed) (?:new |the )?best\b"
         r"|\bimproved from\b|\bnew (?:record|highest|lowest) ",
     ),
-    (
+    _Kind(
         "checkpoint",
+        ("sav", "written", "snapshot"),
         r"(?i)\bsav(?:ing|ed) (?:the |a |model |current |full |final )*(?:checkpoint|model|weights?|state"
         r"|snapshot)"
         r"|\b(?:checkpoint|model|weights?)(?: \S+)? (?:was |has been )?(?:saved|written)\b"
         r"|\bsnapshotting to\b|^\W*saving\W*$"
         r"|\bsaved checkpoint\b|\bsaving \S+\.(?:pt|pth|ckpt|bin|safetensors|h5|params)\b",
     ),
-    (
+    _Kind(
         "finished",
+        ("complet", "finish", "done", "ended", "stopped: "),
         r"(?i)\b(?:training|train|optimi[sz]ation|run|fitting)(?: is| was| has)?(?: been)? (?:complete(?:d)?"
         r"|finished|done|ended)\b"
         r"(?:[\W]|$)|\bfinished training\b|\btraining (?:complete|done|finished)\b|^\W*(?:all )?done[.! ]*$"
         r"|\bfit.* stopped: `?max_(?:epochs|steps)",
     ),
-    (
+    _Kind(
         "warning",
+        ("warn", "overflow", "skipping"),
         r"\bWARNING\b|\b[A-Za-z]*Warning: |\bWARN\b|(?i:gradient overflow|overflow! |overflow detected"
         r"|skipping step)",
     ),
 )
-# One of these stands in every line a pattern above can hit; looking for them first is ten times cheaper.
-_HINTS = [
-    "memory",
-    "oom",
-    "alloc",
-    "exhaust",
-    "kill",
-    "sig",
-    "interrupt",
-    "exit",
-    "cancel",
-    "due to",
-    "segm",
-    "nan",
-    "inf",
-    "finite",
-    "stop",
-    "resum",
-    "load",
-    "restor",
-    "restart",
-    "best",
-    "improve",
-    "record",
-    "highest",
-    "lowest",
-    "sav",
-    "written",
-    "snapshot",
-    "train",
-    "complet",
-    "finish",
-    "done",
-    "optimi",
-    "fit",
-    "warn",
-    "overflow",
-    "skipping",
-]
+_OF_EXCEPTIONS = _KINDS[:2]  # what an exception can be beside a traceback
 
 
 def find(told: Messages, source: str) -> pl.DataFrame:
@@ -144,21 +135,31 @@ def find(told: Messages, source: str) -> pl.DataFrame:
 def find_with_lines(told: Messages, source: str) -> tuple[pl.DataFrame, pl.Series]:
     """What ``find`` returns, and the lines it was told in: of a traceback all of them."""
     inside, raised = _tracebacks(told)
-    hits = _likely(told).filter(~pl.col("line").is_in(inside.implode()))
-    found = hits.with_columns(kind=_kind("body")).filter(pl.col("kind").is_not_null())
+    kinds = _hinted(told.masks["body"])
+    hits = _likely(told, kinds).filter(~pl.col("line").is_in(inside.implode()))
+    if hits.is_empty() and raised.is_empty():
+        return _timed(told.lines.clear().with_columns(kind=pl.lit(None, pl.String)), source), inside
+    found = hits.with_columns(kind=_kind("body", kinds)).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
     return _timed(found, source), pl.concat([found["line"], inside])
 
 
-def _likely(told: Messages) -> pl.DataFrame:
+def _hinted(bodies: pl.Series) -> list[_Kind]:
+    """The kinds whose hints stand somewhere in the texts; the level ``INFO`` hints at no infinity."""
+    text = (bodies.str.join("\n").item() or "").lower().replace("info", "")
+    return [kind for kind in _KINDS if any(hint in text for hint in kind.hints)]
+
+
+def _likely(told: Messages, kinds: Sequence[_Kind]) -> pl.DataFrame:
     """Lines whose mask reads like an event; what depends on digits is decided on the lines themselves."""
-    hinted = pl.col("body").str.contains_any(_HINTS, ascii_case_insensitive=True) & (
-        pl.col("body").str.len_bytes() < 4000
-    )
-    masks = told.masks.with_row_index("mask").filter(hinted)
+    hints = [hint for kind in kinds for hint in kind.hints]
+    if not hints:
+        return told.lines.clear()
+    hinted = pl.col("body").str.contains_any(hints, ascii_case_insensitive=True)
+    masks = told.masks.with_row_index("mask").filter(hinted & (pl.col("body").str.len_bytes() < _LONGEST))
     if masks.is_empty():
         return told.lines.clear()
-    masks = masks.filter(_kind("body").is_not_null())
+    masks = masks.filter(_kind("body", kinds).is_not_null())
     return told.lines.filter(pl.col("mask").is_in(masks["mask"].implode()))
 
 
@@ -178,11 +179,11 @@ def placed(found: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     return rows.select(list(NOTES)).cast(NOTES)
 
 
-def _kind(column: str) -> pl.Expr:
-    kinds = pl.lit(None, pl.String)
-    for kind, pattern in reversed(_KINDS):
-        kinds = pl.when(pl.col(column).str.contains(pattern)).then(pl.lit(kind)).otherwise(kinds)
-    return kinds
+def _kind(column: str, kinds: Sequence[_Kind]) -> pl.Expr:
+    named = pl.lit(None, pl.String)
+    for kind in reversed(kinds):
+        named = pl.when(pl.col(column).str.contains(kind.pattern)).then(pl.lit(kind.name)).otherwise(named)
+    return named
 
 
 def _limited(found: pl.DataFrame) -> pl.DataFrame:
@@ -225,5 +226,4 @@ def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
 def _exception_kind(text: str) -> str:
     """Out of memory and a user's interrupt end in a traceback too, but say more than that."""
     frame = pl.DataFrame({"body": [text]})
-    kind = frame.select(_kind("body")).item()
-    return kind if kind in ("oom", "killed") else "traceback"
+    return frame.select(_kind("body", _OF_EXCEPTIONS)).item() or "traceback"

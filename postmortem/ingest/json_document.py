@@ -125,6 +125,8 @@ def mended(text: str) -> str:
             complete = match.end()
         elif mark == ",":
             complete = match.start()
+    if not stack and text[complete:].strip():
+        return text  # something else follows: no document
     while stack and stack[-1][0] == "{" and len(stack) > 1 and stack[-2][0] == "[":
         complete = stack.pop()[1]
     closing = "".join("]" if mark == "[" else "}" for mark, _ in reversed(stack))

@@ -24,20 +24,24 @@ _CONFIG = re.compile(
     r"(^|_|/)(weight|weights|coef|coeff|lambda|smoothing|ratio|threshold|size|dim|beta|eps|epsilon|momentum|decay"
     r"|interval|every"
     r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers"
-    r"|dropout)(_|$)"
+    r"|dropout|thr|rank|world|parallel|port|pid|device)(_|$)"
 )
 _COMMON_WORDS = ("return", "error", "cost", "map", "score", "precision", "recall", "reward", "dice", "kl", "ap")
+_ELSEWHERE = (["error"], ["cost"], ["return"], ["map"], ["ap"])  # what controllers, shops and planners print as well
 _SPARSE = 0.4  # share of a line's letters that labels make up, below which it is prose
 _SERIES = 3  # lines from which a label nobody knows is taken for a series
 
 
-def measurements(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) -> pl.DataFrame:
+def measurements(
+    fields: pl.DataFrame, values: pl.DataFrame, start: int | None, *, trains: bool = False
+) -> pl.DataFrame:
     """The fields that are measurements.
 
     Args:
         fields: Candidate fields, see ``shapes.Numbers``.
         values: Their numbers.
         start: Line of the first counter that governs what follows, or None.
+        trains: The file is known to be a training log.
 
     Returns:
         The rows of ``fields`` that are.
@@ -52,11 +56,12 @@ def measurements(fields: pl.DataFrame, values: pl.DataFrame, start: int | None) 
     placed = pl.col("begun") & pl.when(known).then(pl.col("changing") | (strong & (pl.col("lr") | novel))).otherwise(
         unknown
     )
+    placed |= known & strong & pl.col("changing") & (pl.col("lines") >= _SERIES)
     alone = ~pl.col("config") & dense & pl.when(core).then(pl.col("changing") | pl.col("begun")).otherwise(placed)
     alone &= ~pl.col("dump") | ((core | known) & pl.col("changing"))
     told = strong | (counted & dense & floats)
     beside = told & ~pl.col("config") & (core & pl.col("changing")).any().over("shape")
-    kept = facts.filter(measured | alone | beside) if _trains(facts) else facts.clear()
+    kept = facts.filter(measured | alone | beside) if trains or _trains(facts) else facts.clear()
     return fields.join(kept, on=["shape", "slot"], how="semi", maintain_order="left")
 
 
@@ -66,7 +71,7 @@ def _trains(facts: pl.DataFrame) -> bool:
     # Labels such as G_GAN are measurements all the same when line after line counts and they change.
     floats, long = ~pl.col("integers"), pl.col("lines") >= _SERIES
     series = counted & pl.col("strong") & floats & changing & long
-    uncounted = changing & floats & long & (pl.col("coverage") >= _SPARSE)
+    uncounted = changing & floats & long & (pl.col("coverage") >= _SPARSE) & ~pl.col("elsewhere")
     headed = pl.col("begun") & pl.col("strong") & floats
     told = pl.col("core") & (counted | uncounted | headed)
     return bool(facts.select((~pl.col("config") & (told | series)).any()).item())
@@ -99,12 +104,12 @@ def _metric(label: str) -> str:
 
 
 def _is_core(label: str) -> bool:
-    return bool(_CORE.search(_metric(label)))
+    return bool(_CORE.search(metric := _metric(label))) and metric != "packet_loss"
 
 
 def is_config(label: str) -> bool:
     """The label names a setting (``loss_weight``, ``max_steps``), whatever measurement it mentions."""
-    return bool(_CONFIG.search(_metric(label)))
+    return bool(_CONFIG.search(_metric(label).partition("@")[0]))  # behind it stands the place on a curve
 
 
 def _is_known(label: str) -> bool:
@@ -115,4 +120,8 @@ def _is_lr(label: str) -> bool:
     return names.role(_metric(label)) == "lr"
 
 
-_TESTS = {"core": _is_core, "config": is_config, "known": _is_known, "lr": _is_lr}
+def _is_elsewhere(label: str) -> bool:
+    return names.words(label)[-1:] in _ELSEWHERE
+
+
+_TESTS = {"elsewhere": _is_elsewhere, "core": _is_core, "config": is_config, "known": _is_known, "lr": _is_lr}

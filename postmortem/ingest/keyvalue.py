@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from postmortem import names
-from postmortem.ingest import clock, context, events, judge, settings, shapes
+from postmortem.ingest import (
+    clock,
+    coco,
+    context,
+    events,
+    headed,
+    judge,
+    records,
+    settings,
+    shapes,
+    trials,
+    turned,
+)
 from postmortem.ingest.lines import Text, clip
 from postmortem.ingest.reading import LINES, POINTS, SETTINGS, Reading
 from postmortem.ingest.shapes import Messages, Numbers
@@ -31,6 +43,29 @@ def read(text: Text, source: str) -> Reading:
         source: Its path as it is to be shown.
     """
     lines, problems = clip(text.lines, source)
+    drawn_over = bool((lines["line"].diff() == 0).any())
+    if not drawn_over:
+        return replace(_read(replace(text, lines=lines), source), problems=problems)
+    # What a terminal drew over one line, bars of several epochs perhaps, are messages one after the other.
+    numbers = pl.int_range(1, lines.height + 1, dtype=pl.UInt32, eager=True).alias("line")
+    reading = _read(replace(text, lines=lines.with_columns(numbers)), source)
+    return replace(_relined(reading, lines["line"]), problems=problems)
+
+
+def _relined(reading: Reading, physical: pl.Series) -> Reading:
+    """A reading of messages numbered one by one, with the physical line of each instead of its number."""
+    points, notes, stated, unread = (
+        frame.with_columns(physical.gather(frame["line"] - 1).alias("line"))
+        for frame in (reading.points, reading.notes, reading.settings, reading.unread)
+    )
+    told = pl.Series([True]).new_from_index(0, len(physical)).scatter(reading.unread["line"] - 1, False)
+    unread = unread.filter(~pl.col("line").is_in(physical.filter(told).unique().implode()))
+    understood = reading.lines - unread["line"].n_unique()
+    return replace(reading, points=points, notes=notes, settings=stated, unread=unread, understood=understood)
+
+
+def _read(text: Text, source: str) -> Reading:
+    lines = text.lines
     told = shapes.messages(lines)
     happened, telling = events.find_with_lines(told, source)
     found = measured(told, happened, text, source)
@@ -39,10 +74,12 @@ def read(text: Text, source: str) -> Reading:
     if counters.height:
         happened = pl.concat([happened, _openings(told, counters, source)]).sort("line", maintain_order=True)
     notes = events.placed(happened, context.positions(counters, found.headings, happened["line"].unique().sort()))
-    carrying = pl.concat([points["line"], telling, stated["line"], counters["line"], _empty(told)]).unique()
+    carrying = pl.concat(
+        [points["line"], telling, stated["line"], counters["line"], found.tabled, _empty(told)]
+    ).unique()
     unread = lines.filter(~pl.col("line").is_in(carrying.implode())).select(list(LINES))
     understood = text.count - unread["line"].n_unique()
-    return Reading(source, NAME, points, notes, stated, understood, unread, text.count, problems)
+    return Reading(source, NAME, points, notes, stated, understood, unread, text.count)
 
 
 @dataclass(frozen=True)
@@ -52,15 +89,17 @@ class Measured:
     Attributes:
         counters, headings: See ``context.positions``.
         totals: What the counters say was planned, as a frame of SETTINGS.
+        tabled: Lines of tables.
     """
 
     points: pl.DataFrame
     counters: pl.DataFrame
     headings: pl.DataFrame
     totals: pl.DataFrame
+    tabled: pl.Series
 
 
-def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str) -> Measured:
+def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str, since: int | None = None) -> Measured:
     """The measurements in some messages of a text.
 
     Args:
@@ -68,17 +107,35 @@ def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str) ->
         happened: The events found in them; an announcement repeats a measurement.
         text: The whole file, whose last line may be cut.
         source: Its path as it is to be shown.
+        since: The line from which a pack has found the file to be a training log, if one has.
     """
-    found = _without_cut_number(shapes.numbers(told), text)
+    tables = headed.read(told, text, source)
+    cells, turned_lines = turned.read(told)
+    figures, figure_lines = coco.read(told)
+    tried = trials.read(told)
+    tabled = pl.concat([tables.lines, turned_lines, figure_lines, tried.lines])
+    rest = told.without(tabled) if len(tabled) else told
+    cut = None if text.finished or text.lines.is_empty() else int(text.lines["line"][-1])
+    found = _without_cut_number(shapes.numbers(rest, cut), text)
     counters = context.counted(_counters(found))
-    headings = _headings(told, counters)
-    points = _points(_accepted(found, counters, happened), counters, headings, told, source)
-    return Measured(points, counters, headings, _stated_totals(counters, points))
+    headings = _headings(rest, counters)
+    accepted = pl.concat([_accepted(found, counters, happened, since), cells, figures], how="diagonal").sort("line")
+    points = _last_states(_points(accepted, counters, headings, told, source), counters)
+    tabular = _under_headings(tables.points, counters, headings)
+    points = pl.concat([points, tabular, tried.points]).sort("line", maintain_order=True)
+    totals = pl.concat([_stated_totals(counters, points), tables.totals, tried.settings])
+    return Measured(points, counters, headings, totals, tabled)
+
+
+def under_headings(points: pl.DataFrame, told: Messages) -> pl.DataFrame:
+    """Points of a structure with the place and split told between its rows; see ``_under_headings``."""
+    counters = context.counted(_counters(shapes.numbers(told)))
+    return _under_headings(points, counters, _headings(told, counters))
 
 
 def share(lines: pl.DataFrame) -> float:
     """The share of sampled lines that hold a measurement; 0 for text that is no training log."""
-    points = read(Text(b"", lines, lines.height), "").points
+    points = read(Text(lines, lines.height), "").points
     return points["line"].n_unique() / max(lines.height, 1)
 
 
@@ -129,13 +186,14 @@ def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame
     return context.stated_totals(counters).select(list(SETTINGS)).cast(SETTINGS)
 
 
-def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame) -> pl.DataFrame:
+def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame, since: int | None) -> pl.DataFrame:
     """The numbers that are measurements: ``line``, ``label``, ``split``, ``value``."""
     fields = found.fields.filter(pl.col("kind") == "value")
     values = found.values(fields).filter(pl.col("value").is_not_null())
     values = values.filter(~pl.col("line").is_in(_announced(found, happened).implode()))
-    start = counters.filter("governs")["line"].min()
-    kept = judge.measurements(fields, values, start if isinstance(start, int) else None)
+    values = values if since is None else values.filter(pl.col("line") >= since)
+    starts = [*counters.filter("governs")["line"].head(1), *([] if since is None else [since])]
+    kept = judge.measurements(fields, values, min(starts, default=None), trains=since is not None)
     return values.join(
         kept.select("shape", "slot", "label", "split"), on=["shape", "slot"], how="inner", maintain_order="left"
     )
@@ -174,7 +232,34 @@ def _points(
     placed = context.positions(counters, headings, lines)
     placed = placed.join(moments.select("line", time=clock.times(moments["stamp"], source)), on="line", how="left")
     rows = accepted.join(placed, on="line", how="left", suffix="_placed", maintain_order="left")
-    labels = accepted["label"].unique()
-    telling = [label for label in labels if names.parse(label).split]  # no heading overrules these
-    own = pl.when(~pl.col("label").is_in(telling)).then(pl.coalesce("split", "split_placed"))
-    return rows.select("line", "step", "epoch", own.alias("split"), "label", "value", "time").cast(POINTS)
+    beside = records.splits_beside(accepted["label"].unique().to_list())
+    known = pl.col("label").replace_strict(beside, default=None, return_dtype=pl.String)
+    return rows.with_columns(split=pl.coalesce(known, _own_split(accepted["label"]))).select(list(POINTS)).cast(POINTS)
+
+
+def _last_states(points: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
+    """Without what the bar of an epoch showed before its last state: until it is measured again, a value is old."""
+    bars = counters.filter(pl.col("governs") & pl.col("epoch").is_not_null() & pl.col("bar").is_not_null())["line"]
+    if bars.is_empty():
+        return points
+    drawn = pl.col("line").is_in(bars.implode())
+    shown = points.filter(drawn).with_columns(turn=(pl.col("epoch").diff() != 0).fill_null(True).cum_sum())
+    last = shown.unique(["turn", "label"], keep="last", maintain_order=True).drop("turn")
+    return pl.concat([points.filter(~drawn), last]).sort("line", maintain_order=True)
+
+
+def _under_headings(points: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFrame) -> pl.DataFrame:
+    """Points of tables with the place and the split that the lines above them tell, where they tell none themselves."""
+    if points.is_empty():
+        return points
+    placed = context.positions(counters, headings, points["line"].unique().sort())
+    rows = points.join(placed, on="line", how="left", suffix="_placed", maintain_order="left")
+    told = pl.col("step").is_not_null() | pl.col("epoch").is_not_null()
+    place = [pl.when(told).then(name).otherwise(f"{name}_placed").alias(name) for name in ("step", "epoch")]
+    return rows.with_columns(*place, split=_own_split(points["label"])).select(list(POINTS)).cast(POINTS)
+
+
+def _own_split(labels: pl.Series) -> pl.Expr:
+    """The split a line or the heading above gives; null for labels that name one, which no heading overrules."""
+    telling = [label for label in labels.unique() if names.parse(label).split]
+    return pl.when(~pl.col("label").is_in(telling)).then(pl.coalesce("split", "split_placed"))

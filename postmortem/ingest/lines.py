@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from postmortem.errors import Problem
@@ -20,10 +21,11 @@ MAX_LINE = 100_000
 
 _COLOUR = r"\x1b\[[0-9;:?]*[mhlsu]|\x1b[()][A-Z0-9]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>]"
 _REDRAW = r"\x1b\[[0-9;]*[A-HJKSTf]|\x08+"
+_SHORT = 1 << 18  # bytes
 _NOISE = bytes(range(7))  # control bytes no log means; one of them serves as a mark in template.py
 # A counter as bars print it: "| 12/100 [" (tqdm) or "12/100 [====" (Keras).
 _NO_WORD = r"[0-9?][0-9.,]*(?:e[-+]?[0-9]+|[kMG])?|it/s|s/it|[^A-Za-z]+"
-_COUNTER = r"(?:\||^|\s)\s*([0-9]+)/([0-9]+)\s*\[?"
+_COUNTER = r"^.*(?:\||^|\s)([0-9]+)/([0-9]+)"  # the last one: "1/3  loss 0.5: 50%|###  | 4/8 ["
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,12 @@ class Text:
     """The lines of one file.
 
     Attributes:
-        data: Unpacked bytes, for readers that parse whole documents.
         lines: Frame of ``reading.LINES``.
         count: Number of physical lines.
         finished: False when the last line has no line end, so that it may have been cut.
         problems: What was skipped and why.
     """
 
-    data: bytes
     lines: pl.DataFrame
     count: int = 0
     finished: bool = True
@@ -59,7 +59,7 @@ def read_lines(path: Path, shown: str | None = None) -> Text:
     content = read_content(path, shown)
     if is_binary(content.data):
         problem = Problem("binary, not a text log", shown, hint="point at the text log or the exported metrics")
-        return Text(content.data, pl.DataFrame(schema=LINES), problems=(*content.problems, problem))
+        return Text(pl.DataFrame(schema=LINES), problems=(*content.problems, problem))
     text = from_bytes(content.data)
     return replace(text, problems=(*content.problems, *text.problems))
 
@@ -73,9 +73,13 @@ def from_bytes(data: bytes) -> Text:
     count = lines.height
     if b"\x1b" in raw or b"\x08" in raw:
         lines = lines.with_columns(pl.col("text").str.replace_all(_REDRAW, "\r").str.replace_all(_COLOUR, ""))
-    if b"\r" in raw.replace(b"\r\n", b"\n") or b"\x1b" in raw or b"\x08" in raw:
+    if _redrawn(raw):
         lines = _without_overwritten(lines)
-    return Text(raw, lines, count, finished)
+    return Text(lines, count, finished)
+
+
+def _redrawn(raw: bytes) -> bool:
+    return (b"\r" in raw and b"\r" in raw.replace(b"\r\n", b"\n")) or b"\x1b" in raw or b"\x08" in raw
 
 
 def clip(lines: pl.DataFrame, shown: str) -> tuple[pl.DataFrame, tuple[Problem, ...]]:
@@ -100,9 +104,20 @@ def _rows(raw: bytes) -> pl.DataFrame:
     if not raw:
         return pl.DataFrame(schema=LINES)
     # NUL bytes are holes that a truncation left behind. No line feed is among what is dropped: line numbers hold.
-    text = pl.read_lines(raw.translate(None, _NOISE) or b"\n", name="text")
-    text = text.with_columns(pl.col("text").str.strip_chars_end("\r").str.strip_prefix("\ufeff"))
-    return text.with_row_index("line", offset=1).select(pl.col("line").cast(pl.UInt32), "text")
+    clean = int(np.frombuffer(raw, np.uint8).min()) > _NOISE[-1]  # spares most files a copy
+    text = _split((raw if clean else raw.translate(None, _NOISE)) or b"\n")
+    if b"\r" in raw:
+        text = text.str.strip_chars_end("\r")
+    if b"\xef\xbb\xbf" in raw:
+        text = text.str.strip_prefix("\ufeff")
+    return pl.DataFrame([pl.Series("line", np.arange(1, len(text) + 1, dtype=np.uint32)), text])
+
+
+def _split(raw: bytes) -> pl.Series:
+    """The lines of UTF-8 text; for a short one a query costs more than Python does."""
+    if len(raw) > _SHORT:
+        return pl.read_lines(raw, name="text")["text"]
+    return pl.Series("text", raw.decode().removesuffix("\n").split("\n"), pl.String)
 
 
 def _without_overwritten(lines: pl.DataFrame) -> pl.DataFrame:
@@ -141,6 +156,8 @@ def _mark_kept(frames: pl.DataFrame) -> pl.DataFrame:
         pl.col(name) == following[name] for name in ("line", "title", "of")
     )
     last &= ~replaced.fill_null(False)
+    # What is no bar was only drawn anew from there, unless more follows on its line (Chainer's rows of a report).
+    last |= pl.col("at").is_null() & (pl.col("line") != following["line"]).fill_null(True)
     alone = pl.col("bar").max().over("words") == 0
     changed = pl.col("numbers").is_not_null() & (pl.col("numbers") != before["numbers"]).fill_null(True)
     return frames.filter(last | (alone & changed))

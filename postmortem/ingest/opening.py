@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ def read_content(path: Path, shown: str) -> Content:
             unpack = _unpacker(raw.read(6))
             raw.seek(0)
             if unpack is None:
-                return _bounded(raw, MAX_BYTES, shown)
+                size = os.fstat(raw.fileno()).st_size
+                return _limited(raw.read(min(size, MAX_BYTES) + 1), MAX_BYTES, shown)
             return _unpacked(raw, unpack, shown)
     except OSError as error:
         return Content(b"", (Problem(f"cannot be read: {error.strerror or error}", shown),))
@@ -69,6 +71,8 @@ def decode(data: bytes) -> str | None:
         return data.decode("utf-16", "replace").lstrip("\ufeff")
     if _looks_utf16(data[:_SNIFF]):
         return data.decode("utf-16-be" if data[:1] == b"\x00" else "utf-16-le", "replace")
+    if data.isascii():
+        return None
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -129,8 +133,11 @@ def _bounded(stream: IO[bytes], limit: int, shown: str) -> Content:
         if type(error).__name__ != "ZstdError":
             raise
         return Content(b"".join(blocks), (_broken(error, got, shown),))
-    data = b"".join(blocks)
-    if got <= limit:
+    return _limited(b"".join(blocks), limit, shown)
+
+
+def _limited(data: bytes, limit: int, shown: str) -> Content:
+    if len(data) <= limit:
         return Content(data)
     return Content(
         data[:limit],

@@ -1,70 +1,33 @@
 r"""Format packs: a YAML file that teaches a text format, with the samples that prove it.
 
-A pack is refused when a sample does not give what it says, or when no sample hits one of its patterns. Patterns run
-in Polars (Rust: linear time, no look-around); ``\d``, ``\w``, ``\s`` and ``\S`` mean ASCII, which is faster.
+A pack is refused when a sample does not give what it says, or when no sample hits one of its patterns.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import polars as pl
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from postmortem import names, yamlfile
 from postmortem.builtin import shipped
-from postmortem.errors import FormatError, InputError, Problem
+from postmortem.errors import ConfigError, FormatError, InputError, Problem
+from postmortem.ingest.regex import Pattern, captures, either
 from postmortem.schema import EVENT_KINDS
 
 POSITIONS = ("step", "epoch", "split", "batch", "batches")
-"""Captures that say where a line stands; every other capture is a metric."""
+"""Captures, and labels of captures, that say where a line stands; every other capture is a metric."""
+
+NOTHING = "nothing"
+"""Label of a capture or a column that is not to be read."""
 
 _STRETCH = 30  # written lines
-_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " \\t\\r\\n"}
-
-
-def ascii_only(regex: str) -> str:
-    """The pattern with its Perl classes rewritten for ASCII: 2 to 3 times faster in Rust's engine."""
-    out: list[str] = []
-    inside = False
-    for token in re.findall(r"\\.|.", regex, re.S):
-        letter = token[1:] if token[0] == "\\" else ""
-        if letter in _CLASSES:
-            out.append(_CLASSES[letter] if inside else f"[{_CLASSES[letter]}]")
-        elif letter == "S":
-            out.append("!-~" if inside else "[!-~]")
-        else:
-            inside = (token == "[" or inside) and token != "]"
-            out.append(token)
-    return "".join(out)
-
-
-def _compiled(regex: Any) -> Any:
-    if not isinstance(regex, str):
-        return regex
-    if re.search(r"(?<!\\)[*+?}]\+", regex):
-        raise ValueError("possessive quantifiers (`++`) mean something else here; write a single one")
-    pattern = ascii_only(regex)
-    try:
-        pl.Series([""]).str.contains(pattern)
-    except pl.exceptions.PolarsError as wrong:
-        raise ValueError(
-            f"not a pattern of Rust's regex (no look-around, no back-references): {_last_line(wrong)}"
-        ) from None
-    return pattern
-
-
-def _last_line(wrong: Exception) -> str:
-    lines = [line.strip() for line in str(wrong).splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "invalid")
-
-
-Pattern = Annotated[str, BeforeValidator(_compiled), Field(min_length=1, max_length=2000)]
 
 
 class _Strict(BaseModel):
@@ -80,9 +43,11 @@ class Line(_Strict):
             in its epoch; ``rest`` holds key-value pairs; every other capture is a metric.
         split: Split of all metrics of the line.
         splits: Capture to split, where they differ within the line.
-        labels: Capture to label, for labels that cannot name a capture (``val/loss``, ``grad norm``).
+        labels: Capture to label, for labels that cannot name a capture (``val/loss``, ``grad norm``); one of
+            ``POSITIONS`` makes the capture that position, ``nothing`` drops it.
         scale: Capture or pair key to the factor its number is multiplied by (a ``K`` printed behind it is 1000).
-        pairs: Pattern with the captures ``key`` and ``value``, applied over and over to ``rest``.
+        pairs: Pattern with the captures ``key`` and ``value``, applied over and over to ``rest``. A capture ``split``
+            (``[valid] loss=0.5, acc=0.8``) holds until the next one.
     """
 
     name: str
@@ -92,6 +57,11 @@ class Line(_Strict):
     labels: dict[str, str] = {}
     scale: dict[str, float] = {}
     pairs: Pattern | None = None
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """Captures that a label makes a position."""
+        return {capture: label for capture, label in self.labels.items() if label in POSITIONS}
 
 
 class Context(_Strict):
@@ -132,7 +102,28 @@ class Sample(_Strict):
     gives: Literal["nothing"] | dict[str, Any]
 
 
-class FormatPack(_Strict):
+class _Pack(_Strict):
+    """What every pack says of itself."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    home: str | None = None
+    samples: Annotated[list[Sample], Field(min_length=1)]
+
+    _own: bool = PrivateAttr(default=False)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the user's own, which is asked before all others."""
+        return self._own
+
+    def owned(self) -> Self:
+        """This pack, said to be the user's own."""
+        self._own = True
+        return self
+
+
+class FormatPack(_Pack):
     """A text format: patterns by what their lines mean, and samples.
 
     Attributes:
@@ -143,9 +134,6 @@ class FormatPack(_Strict):
         ignore: Lines known to carry nothing; tried before all others.
     """
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    title: str
-    home: str | None = None
     kind: Literal["lines"] = "lines"
     epochs_from: Literal[0, 1] = 1
     lines: Annotated[list[Line], Field(min_length=1)]
@@ -153,7 +141,6 @@ class FormatPack(_Strict):
     events: list[Event] = []
     config: list[Setting] = []
     ignore: list[Pattern] = []
-    samples: Annotated[list[Sample], Field(min_length=1)]
 
     def patterns(self) -> Iterator[tuple[str, int, str]]:
         """Every pattern of the pack with the list it stands in and its place there, in the order they are tried."""
@@ -179,24 +166,40 @@ class FormatPack(_Strict):
     @cached_property
     def metric_pattern(self) -> str:
         """One pattern that hits what any of ``lines`` hits."""
-        return _either(line.regex for line in self.lines)
+        return either(line.regex for line in self.lines)
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """One of these stands in every text with metrics; see ``needed_text``."""
+        return tuple(needed_text(line.regex) for line in self.lines)
 
     @cached_property
     def _any_pattern(self) -> str:
-        return _either(regex for _, _, regex in self.patterns())
+        return either(regex for _, _, regex in self.patterns())
 
 
-def _either(patterns: Iterable[str]) -> str:
-    """One pattern for several, without captures, whose names must not come twice."""
-    return "|".join(f"(?:{re.sub(_NAMED, '(?:', regex)})" for regex in patterns)
+class ColumnPack(_Pack):
+    """A JSON or table format whose keys or columns have names of their own.
+
+    Attributes:
+        kind: ``json`` is one document or an object a line; ``table`` has a header and one separator.
+        columns: Name as printed (of JSON the key alone, without those around it) to what it means: ``step``,
+            ``epoch``, ``time``, ``split``, ``batch``, ``nothing``, or a metric as a log would print it (``val loss``).
+            Names that are not listed keep their own meaning.
+    """
+
+    kind: Literal["json", "table"]
+    columns: Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
-_NAMED = r"(?<!\\)\(\?P?<\w+>"
+Pack = FormatPack | ColumnPack
 
 
-def with_metrics(packs: Iterable[FormatPack], lines: pl.DataFrame) -> list[FormatPack]:
+def with_metrics(packs: Iterable[Pack], lines: pl.DataFrame) -> list[FormatPack]:
     """The packs that find metrics in a LINES sample, all asked in one pass."""
-    by_id = {pack.id: pack for pack in packs}
+    by_id = {pack.id: pack for pack in packs if isinstance(pack, FormatPack)}
+    text = "\n".join(lines["text"]).lower()
+    by_id = {id: pack for id, pack in by_id.items() if any(need in text for need in pack.needed)}
     hits = lines.select(pl.col("text").str.contains(pack.metric_pattern).any().alias(id) for id, pack in by_id.items())
     return [by_id[id] for id, hit in zip(hits.columns, hits.row(0), strict=True) if hit] if by_id else []
 
@@ -205,51 +208,116 @@ def with_metrics(packs: Iterable[FormatPack], lines: pl.DataFrame) -> list[Forma
 class Packs:
     """The packs of one invocation, by id."""
 
-    by_id: Mapping[str, FormatPack]
+    by_id: Mapping[str, Pack]
 
-    def __iter__(self) -> Iterator[FormatPack]:
+    def __iter__(self) -> Iterator[Pack]:
         """The packs in the order of their ids."""
         return iter(self.by_id.values())
 
 
-def load_packs(folders: Iterable[Path] = ()) -> Packs:
-    """The shipped packs and those of the folders given; a pack of the same id replaces the one before it.
+def load_packs(paths: Iterable[Path] = ()) -> Packs:
+    """The shipped packs and those of the folders or files given; a pack of the same id replaces the one before it.
 
     The samples of the shipped ones are run by the tests, and not again at every start.
 
     Raises:
-        InputError: A folder is missing.
+        InputError: A path is missing.
         FormatError: Some packs are wrong; holds the problems of all.
     """
-    found: dict[str, FormatPack] = {}
-    problems: list[Problem] = []
-    ours = shipped("parsers")
-    for folder in (ours, *folders):
-        if not folder.is_dir():
-            raise InputError(Problem("is no folder of format packs", str(folder)))
-        for path in sorted(folder.glob("*.y*ml")):
-            try:
-                pack = load_pack(path, prove=folder != ours)
-                found[pack.id] = pack
-            except FormatError as wrong:
-                problems.extend(wrong.problems)
-    if problems:
-        raise FormatError(problems)
+    found = {pack.id: pack for pack in _shipped_packs()}
+    found |= {pack.id: pack.owned() for pack in _loaded(paths, prove=True)}
     return Packs(dict(sorted(found.items())))
 
 
-def load_pack(path_or_text: Path | str, source: str | None = None, *, prove: bool = True) -> FormatPack:
-    """One pack; ``prove`` runs its samples.
+@lru_cache(maxsize=1)
+def _shipped_packs() -> tuple[Pack, ...]:
+    return tuple(_loaded([shipped("parsers")], prove=False))
+
+
+def stated_in(config: Path) -> list[Path]:
+    """The folders and files that ``use`` in ``[formats]`` of a ``postmortem.toml`` names, from the folder it lies in.
+
+    Raises:
+        ConfigError: Not readable, no TOML, or ``use`` is no list of texts.
+    """
+    try:
+        section = tomllib.loads(config.read_text(encoding="utf-8")).get("formats", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(Problem(f"cannot be read: {error}", str(config))) from None
+    use = section.get("use", []) if isinstance(section, dict) else None
+    if not isinstance(use, list) or not all(isinstance(path, str) for path in use):
+        raise ConfigError(Problem('[formats] use must be a list of paths, as in use = ["my-formats/"]', str(config)))
+    return [config.parent / path for path in use]
+
+
+def prove(paths: Iterable[Path]) -> list[Pack]:
+    """The packs in folders or files, linted and with their samples run.
+
+    Raises:
+        InputError: A path is missing.
+        FormatError: Some packs are wrong; holds the problems of all.
+    """
+    return _loaded(paths, prove=True)
+
+
+def _loaded(paths: Iterable[Path], *, prove: bool) -> list[Pack]:
+    found: list[Pack] = []
+    problems: list[Problem] = []
+    for path in (file for each in paths for file in _pack_files(each)):
+        try:
+            found.append(load_pack(path, prove=prove))
+        except FormatError as wrong:
+            problems.extend(wrong.problems)
+    if problems:
+        raise FormatError(problems)
+    return found
+
+
+def _pack_files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(Problem("there is no such format pack or folder of them", str(path)))
+    return sorted(path.glob("*.y*ml")) if path.is_dir() else [path]
+
+
+def load_pack(path_or_text: Path | str, source: str | None = None, *, prove: bool = True) -> Pack:
+    """One pack; ``prove`` lints it and runs its samples.
 
     Raises:
         FormatError: With every problem of the file, each at its place.
     """
     document = yamlfile.load(path_or_text, source, FormatError)
-    pack = yamlfile.validate(FormatPack, document, FormatError)
-    problems = [*_lint(pack, document), *_check_samples(pack, document)] if prove else []
+    pack = _validated(document)
+    problems = proof(pack, document) if prove else []
     if problems:
         raise FormatError(problems)
     return pack
+
+
+def load_unproved(path: Path) -> tuple[Pack, list[Problem]]:
+    """One pack, and what its lint and its samples say against it.
+
+    Raises:
+        FormatError: The file is no pack.
+    """
+    document = yamlfile.load(path, None, FormatError)
+    pack = _validated(document)
+    return pack, proof(pack, document)
+
+
+def _validated(document: yamlfile.Document) -> Pack:
+    kind = document.data.get("kind", "lines") if isinstance(document.data, dict) else "lines"
+    if kind not in ("lines", "json", "table"):
+        hint = yamlfile.did_you_mean(str(kind), ("lines", "json", "table"), "kinds")
+        raise FormatError(document.problem(("kind",), f"{kind!r} is no kind of format", hint))
+    if kind == "lines":
+        return yamlfile.validate(FormatPack, document, FormatError)
+    return yamlfile.validate(ColumnPack, document, FormatError)
+
+
+def proof(pack: Pack, document: yamlfile.Document) -> list[Problem]:
+    """Everything that speaks against a pack: its lint, and samples that do not give what they say."""
+    found = [*_lint(pack, document), *_unhit(pack, document)] if isinstance(pack, FormatPack) else []
+    return [*found, *_check_samples(pack, document)]
 
 
 def _lint(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
@@ -274,25 +342,33 @@ def _lint(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
                 )
 
 
-_TOKEN = re.compile(r"\\.|\(\?P?<(?P<name>\w+)>|.", re.S)
+def needed_text(regex: str) -> str:
+    """The longest text that a pattern cannot match without, in lower case; "" when none is certain.
 
-
-def captures(regex: str) -> dict[str, str]:
-    """Named captures of a pattern, in order, with their bodies."""
-    found: dict[str, str] = {}
-    opened: list[tuple[str | None, int]] = []
-    inside = False  # a character class, in which brackets are plain
+    To look for it costs a thousandth of compiling the pattern, which Polars does anew for most files of a folder: it
+    keeps 32 patterns.
+    """
+    if re.search(r"\[\^?\]|\[\[|\(\?[a-z]*x", regex):
+        return ""  # classes with brackets inside, and patterns with free spacing
+    runs, depth, closing = [""], 0, ""  # closing: what ends the class or the count that is being passed over
     for token in _TOKEN.finditer(regex):
         text = token.group()
-        if inside or text == "[":
-            inside = text != "]"
-        elif text.startswith("("):
-            opened.append((token["name"], token.end()))
-            found.update({token["name"]: ""} if token["name"] else {})
-        elif text == ")" and opened:
-            name, start = opened.pop()
-            found.update({name: regex[start : token.start()]} if name else {})
-    return found
+        if closing:
+            closing = "" if text == closing else closing
+        elif text in "[{(" or text.startswith("("):
+            closing = {"[": "]", "{": "}"}.get(text, "")
+            depth += text.startswith("(")
+            runs[-1:] = [runs[-1][:-1] if text == "{" else runs[-1], ""]
+        elif text == "|" and not depth:
+            return ""
+        elif text in "?*":
+            runs[-1:] = [runs[-1][:-1], ""]
+        elif text in ")+.^$" or text[1:].isalnum():
+            depth -= text == ")"
+            runs.append("")
+        elif not depth:
+            runs[-1] += text[-1]
+    return max(runs, key=len).lower()
 
 
 def _misses_nan(label: str, body: str) -> bool:
@@ -301,15 +377,25 @@ def _misses_nan(label: str, body: str) -> bool:
     return not pl.Series(["nan"]).str.contains(f"^(?:{body})$")[0]
 
 
-def _check_samples(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
-    from postmortem.ingest import regex_reader  # noqa: PLC0415 - the reader needs the model, the check the reader
-
+def _unhit(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
+    """Patterns that no sample proves."""
     texts = [text for sample in pack.samples for text in sample.line.splitlines()]
     for part, at, regex in pack.patterns():
         if not pl.Series(texts, dtype=pl.String).str.contains(regex).any():
             where = (part, at) if part == "ignore" else (part, at, "regex")
             yield document.problem(where, "no sample hits this pattern", "add a sample line for it, or mend it")
-    given = regex_reader.gives(pack, [sample.line.splitlines() for sample in pack.samples])
+
+
+def given_by(pack: Pack, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """What a pack reads in each sample, in the words of ``gives``."""
+    from postmortem.ingest import column_reader, regex_reader  # noqa: PLC0415 - readers need the models above
+
+    texts = [sample.line.splitlines() for sample in samples]
+    return regex_reader.gives(pack, texts) if isinstance(pack, FormatPack) else column_reader.gives(pack, texts)
+
+
+def _check_samples(pack: Pack, document: yamlfile.Document) -> Iterator[Problem]:
+    given = given_by(pack, pack.samples)
     for at, (sample, got) in enumerate(zip(pack.samples, given, strict=True)):
         want = {} if sample.gives == "nothing" else dict(sample.gives)
         for name in sorted({*got, *want}, key=str):
@@ -317,6 +403,7 @@ def _check_samples(pack: FormatPack, document: yamlfile.Document) -> Iterator[Pr
                 yield document.problem(
                     ("samples", at, "gives", name) if name in want else ("samples", at, "line"),
                     f"the sample gives {name}: {_shown(got, name)}, not {_shown(want, name)}",
+                    f"if that is right, `postmortem formats try {document.source} LOG --accept` writes it here",
                 )
 
 

@@ -53,6 +53,9 @@ LINES = pl.Schema({"line": pl.UInt32(), "text": pl.String()})
 One physical line may give several rows (the frames of a ``\\r`` progress bar that were kept).
 """
 
+NO_POINTS, NO_NOTES, NO_SETTINGS, NO_LINES = (pl.DataFrame(schema=each) for each in (POINTS, NOTES, SETTINGS, LINES))
+"""Empty frames, made once: a folder has thousands of files that lack one or the other."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -71,10 +74,10 @@ class Reading:
 
     source: str
     format: str
-    points: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POINTS))
-    notes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=NOTES))
-    settings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETTINGS))
+    points: pl.DataFrame = field(default_factory=NO_POINTS.clone)
+    notes: pl.DataFrame = field(default_factory=NO_NOTES.clone)
+    settings: pl.DataFrame = field(default_factory=NO_SETTINGS.clone)
     understood: int = 0
-    unread: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINES))
+    unread: pl.DataFrame = field(default_factory=NO_LINES.clone)
     lines: int = 0
     problems: tuple[Problem, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from postmortem import names
@@ -31,6 +32,7 @@ _CONSTANT_FACTS = frozenset(
         "patience",
     }
 )
+_CELLS = 1 << 21  # values looked at together
 _LONGEST_TEXT = 200  # a constant text longer than this is a dump, no setting
 
 
@@ -57,17 +59,16 @@ def points(records: Records) -> pl.DataFrame:
     at = axes.choose(values.columns)
     step, epoch = axes.positions(values, at)
     time, split = axes.time_of(values, at), axes.split_of(values, at)
-    # A column that gave no position (`time` as a duration) is a metric after all.
+    # A column that gave no moment (`time` as a duration) is a metric after all; a batch within its epoch never is.
     spent = [
         label
         for label, found in zip(at, (step, epoch, time, split), strict=True)
-        if label is not None and found.null_count() < len(found)
+        if label is not None and (found.null_count() < len(found) or label in (at.step, at.epoch))
     ]
     measured = _numeric(values.select(pl.exclude(spent)))
     if step.null_count() == epoch.null_count() == values.height and _one_row_an_epoch(measured):
         epoch = pl.Series("epoch", range(values.height), dtype=pl.Float64)
-    record = pl.int_range(values.height, eager=True).alias("record")
-    return _long(pl.DataFrame([record, step, epoch, time, split]), measured, records)
+    return _long(pl.DataFrame([step, epoch, time, split]), measured, records)
 
 
 def _numeric(values: pl.DataFrame) -> pl.DataFrame:
@@ -90,27 +91,31 @@ def _one_row_an_epoch(measured: pl.DataFrame) -> bool:
 
 
 def _long(base: pl.DataFrame, measured: pl.DataFrame, records: Records) -> pl.DataFrame:
-    """One row a value, in file order."""
-    labels = measured.columns
-    if not labels:
-        return pl.DataFrame(schema=POINTS)
-    index = [f"\0{name}" for name in base.columns]  # names that no label can have
-    wide = base.rename(dict(zip(base.columns, index, strict=True))).hstack(measured)
+    """One row a value, in file order; a slice of the records at a time, so that absent values cost no memory."""
+    size = max(1, _CELLS // max(measured.width, 1))
+    slices = (_slice(base, measured, records, at, size) for at in range(0, measured.height, size))
+    return pl.concat([pl.DataFrame(schema=POINTS), *slices])
+
+
+def _slice(base: pl.DataFrame, measured: pl.DataFrame, records: Records, at: int, size: int) -> pl.DataFrame:
+    columns, labels = measured.slice(at, size).get_columns(), measured.columns
+    present = np.column_stack([column.is_not_null().to_numpy() for column in columns])
+    record, label = np.nonzero(present)
+    rows = base.slice(at, size)[record]
+    if splits := splits_beside(labels):
+        told = pl.Series([splits.get(name) for name in labels], dtype=pl.String)
+        rows = rows.with_columns(split=pl.coalesce("split", told[label]))
     if isinstance(records.lines, pl.Series):
-        wide = wide.with_columns(records.lines.alias("\0line"))
-        index.append("\0line")
-    long = wide.unpivot(index=index, variable_name="\0label", value_name="\0value")
-    long = long.rename({name: name.removeprefix("\0") for name in long.columns})
-    if not isinstance(records.lines, pl.Series):
-        long = long.with_columns(line=pl.concat([records.lines[label] for label in labels]))
-    long = long.filter(pl.col("value").is_not_null()).sort("record", maintain_order=True)
-    if splits := _splits(labels):
-        told = pl.col("label").replace_strict(splits, default=None, return_dtype=pl.String)
-        long = long.with_columns(split=pl.coalesce("split", told))
-    return long.select(pl.col(name).cast(dtype) for name, dtype in POINTS.items())
+        line = records.lines.slice(at, size)[record]
+    else:
+        lines = records.lines.slice(at, size)
+        line = pl.Series(np.column_stack([lines[name].to_numpy() for name in labels])[present])
+    value = np.column_stack([column.to_numpy() for column in columns])[present]
+    rows = rows.with_columns(line.alias("line"), pl.Series("label", labels)[label], pl.Series("value", value))
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in POINTS.items())
 
 
-def _splits(labels: Sequence[str]) -> dict[str, str]:
+def splits_beside(labels: Sequence[str]) -> dict[str, str]:
     """Splits of labels that would be misread without the labels beside them.
 
     Beside ``loss_avg``, ``loss_val`` is the last batch, not validation. Beside ``train_runtime``, ``train_loss`` is

@@ -10,9 +10,9 @@ import polars as pl
 
 from postmortem import names
 from postmortem.ingest import axes, clock
-from postmortem.ingest.pack import POSITIONS, FormatPack, Line
-from postmortem.ingest.pack import captures as captures_of
+from postmortem.ingest.pack import NOTHING, POSITIONS, FormatPack, Line
 from postmortem.ingest.reading import LINES, NOTES, POINTS, SETTINGS, Reading
+from postmortem.ingest.regex import captures as captures_of
 
 _PROBE = 200  # lines from which the form of a timestamp is learnt
 _META = set("\\.+*?()|[]{}^$")
@@ -80,11 +80,11 @@ def _sorted_out(lines: pl.DataFrame, pack: FormatPack) -> tuple[Hits, pl.DataFra
     """The lines each pattern takes, first come first served, and the lines that none takes."""
     hits: Hits = {"lines": [], "context": [], "events": [], "config": [], "ignore": []}
     rest = lines
-    for part, _, regex in pack.patterns():
+    for part, at, regex in pack.patterns():
         # What states a setting or tells of an event may say where the lines after it stand as well.
         again = {"config": [lines], "events": [rest, *hits["context"]]}.get(part, [])
         taken, left = _take(pl.concat(one.select(lines.columns) for one in again).sort("row") if again else rest, regex)
-        hits[part].append(taken)
+        hits[part].append(_with_positions(taken, pack.lines[at]) if part == "lines" else taken)
         rest = rest.join(taken, on="row", how="anti", maintain_order="left") if again else left
     return hits, rest
 
@@ -100,11 +100,19 @@ def _take(rest: pl.DataFrame, regex: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     else:
         hit = rest["text"].str.contains(regex)
     hits = rest.filter(hit)
+    return hits.hstack(_caught(hits["text"], regex)), rest.filter(~hit)
+
+
+def _caught(texts: pl.Series, regex: str) -> pl.DataFrame:
+    """What each capture of a pattern takes of the texts it hits, in a column ``=capture``."""
     groups = list(captures_of(regex))
-    if groups:
-        caught = hits["text"].str.extract_groups(regex).struct
-        hits = hits.with_columns(caught.field(name).alias(f"={name}") for name in groups)
-    return hits, rest.filter(~hit)
+    caught = texts.str.extract_groups(regex).struct if groups else None
+    return pl.DataFrame([] if caught is None else [caught.field(name).alias(f"={name}") for name in groups])
+
+
+def _with_positions(taken: pl.DataFrame, line: Line) -> pl.DataFrame:
+    """The captures under the names of the positions that labels make of them."""
+    return taken.rename({f"={capture}": f"={position}" for capture, position in line.positions.items()})
 
 
 def literal_prefix(regex: str) -> str:
@@ -174,16 +182,17 @@ def _split(hit: pl.DataFrame, fixed: str | None) -> pl.Series:
 
 def _metrics(hit: pl.DataFrame, line: Line) -> pl.DataFrame:
     """Row, order within the line, label, value of every metric of one pattern's lines."""
-    captured = [name for name in captures_of(line.regex) if name not in (*POSITIONS, "rest")]
+    labels = {name: line.labels.get(name, name) for name in captures_of(line.regex)}
     frames = [
         hit.select(
             "row",
             order=pl.lit(at),
-            label=pl.lit(line.labels.get(name, name)),
+            label=pl.lit(label),
             value=_value(hit[f"={name}"]) * line.scale.get(name, 1.0),
             fixed=pl.lit(line.splits.get(name), pl.String),
         )
-        for at, name in enumerate(captured)
+        for at, (name, label) in enumerate(labels.items())
+        if label not in (*POSITIONS, "rest", NOTHING)
     ]
     if line.pairs is not None:
         frames.append(_pairs(hit, line))
@@ -199,12 +208,15 @@ _LAST = 1000  # the place of pairs in a line: behind its captures
 def _pairs(hit: pl.DataFrame, line: Line) -> pl.DataFrame:
     pattern = line.pairs or ""
     found = hit.select("row", pair=pl.col("=rest").str.extract_all(pattern)).explode("pair").drop_nulls()
+    # "[valid] loss=0.5, acc=0.8": a split holds until the next one.
+    split = _split(_caught(found["pair"], pattern), None)
     parts = found["pair"].str.extract_groups(pattern).struct
     labels = parts.field("key").str.strip_chars()
     factors = labels.replace_strict(line.scale, default=1.0, return_dtype=pl.Float64)
     labels = labels.replace(line.labels) if line.labels else labels
     values = _value(parts.field("value")) * factors
-    return found.select("row", order=pl.lit(_LAST), label=labels, value=values, fixed=pl.lit(None, pl.String))
+    named = found.with_columns(split.alias("fixed"), order=pl.lit(_LAST), label=labels, value=values)
+    return named.select("row", "order", "label", "value", pl.col("fixed").forward_fill().over("row"))
 
 
 def _points(metrics: Sequence[pl.DataFrame], places: pl.DataFrame) -> pl.DataFrame:

@@ -14,10 +14,11 @@ def divide_sources(metrics: pl.DataFrame, resumed: pl.DataFrame) -> pl.DataFrame
         metrics: Rows of all files, with ``source``.
         resumed: ``source`` and ``line`` of what says that the run resumed.
     """
-    if metrics.is_empty():
+    if metrics.is_empty() or (metrics["source"] == metrics["source"][0]).all():
         return divide(metrics, resumed["line"])
     sources = metrics.partition_by("source", maintain_order=True)
-    divided = [divide(one, resumed.filter(pl.col("source") == one["source"][0])["line"]) for one in sources]
+    lines = {source: resumed.filter(pl.col("source") == source)["line"] for source in resumed["source"].unique()}
+    divided = [divide(one, lines.get(one["source"][0], _NOWHERE)) for one in sources]
     if len({one["part"].max() for one in divided}) > 1:
         through = (pl.struct("part", "attempt").rank("dense") - 1).cast(pl.UInt16)
         divided = [one.with_columns(attempt=through, part=pl.lit(0, pl.UInt32)) for one in divided]
@@ -37,9 +38,11 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     Returns:
         ``metrics`` with ``part`` (u32, 0-based run within the record) and ``attempt`` (u16, within the part).
     """
-    rows = metrics.with_row_index("row")
-    series = [pl.col("split").cast(pl.Categorical()), pl.col("label").cast(pl.Categorical())]  # quicker to group by
-    rows = rows.with_columns(at=_place(rows))
+    at = _place(metrics)
+    if _grows(metrics.select(at).to_series()):
+        return metrics.with_columns(part=pl.lit(0, pl.UInt32), attempt=pl.lit(0, pl.UInt16))
+    rows = metrics.with_row_index("row").with_columns(at=at)
+    series = [pl.col("split"), pl.col("label")]
     went_back, at_epochs = (int(count or 0) for count in rows.select(*_turns(series)).row(0))
     if at_epochs * 2 > went_back:  # steps counted anew in each epoch
         rows = rows.with_columns(at=pl.col("epoch"))
@@ -83,8 +86,18 @@ def _seen_before(series: list[pl.Expr]) -> pl.Expr:
 
 def _place(rows: pl.DataFrame) -> pl.Expr:
     """What grows as training goes on: the step where every series has it, else the epoch."""
-    stepped = rows.select((pl.col("step").is_not_null() | pl.col("epoch").is_null()).all()).item()
-    return pl.col("step").cast(pl.Float64) if stepped else pl.coalesce(pl.col("epoch"), pl.lit(None, pl.Float64))
+    stepped = not rows["step"].null_count() or rows.select((pl.col("step").is_not_null() | _NO_EPOCH).all()).item()
+    return (pl.col("step").cast(pl.Float64) if stepped else pl.col("epoch")).alias("at")
+
+
+_NOWHERE = pl.Series("line", [], pl.UInt32)
+_NO_EPOCH = pl.col("epoch").is_null()
+
+
+def _grows(places: pl.Series) -> bool:
+    """No place is before the one above it, so no series can have gone back; true of most logs, and soon said."""
+    told = places.drop_nulls().to_numpy()
+    return bool((told[1:] >= told[:-1]).all())
 
 
 def _first_places(rows: pl.DataFrame, start: int) -> dict[tuple[str | None, str], float]:

@@ -22,6 +22,8 @@ _OPENING = 64  # values looked at first
 _PLAIN = 8  # of them told by both, from which none near the other says that the records differ
 _NEAR = 0.02  # relative, or absolute below 1: wider than what rounding does to a value printed with two digits
 _PROBES = 16  # stamped lines asked for in other captures; a copy lacks at most a tenth of them
+_NAMED = dict.fromkeys(("label", "was", "split", "metric"), pl.String())
+_PLACES = {"split": pl.String(), "metric": pl.String(), "value": pl.Float64(), "at": pl.Float64()}
 _STRUCTURED = ("json", "json-lines", "table", "box")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
 
@@ -34,6 +36,7 @@ class Capture:
         lines: Hashes of the distinct non-empty lines, in file order.
         stamped: Those of them that carry a timestamp.
         copies: Other files that hold the same record.
+        series: Of a file that one step of many wrote, what the names of all of them have in common.
     """
 
     reading: Reading
@@ -41,6 +44,7 @@ class Capture:
     lines: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.UInt64))
     stamped: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.UInt64))
     copies: tuple[str, ...] = ()
+    series: str = ""
 
     @cached_property
     def span(self) -> tuple[Any, Any]:
@@ -53,12 +57,9 @@ class Capture:
         """``split``, ``metric``, ``step``, ``epoch`` and ``value`` of each point."""
         labels = self.reading.points.select("label", "split").unique()
         parsed = [(label, split, *_place(label, split)) for label, split in labels.iter_rows()]
-        schema = dict.fromkeys(("label", "split", "in", "metric"), pl.String())
-        named = pl.DataFrame(parsed, schema=schema, orient="row")
-        rows = self.reading.points.join(
-            named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left"
-        )
-        return rows.select("metric", "step", "epoch", "value", split="in")
+        named = pl.DataFrame(parsed, schema=_NAMED, orient="row")
+        points = self.reading.points.select("label", "step", "epoch", "value", was="split")
+        return points.join(named, on=["label", "was"], how="left", nulls_equal=True, maintain_order="left")
 
     @cached_property
     def by_step(self) -> pl.DataFrame:
@@ -83,6 +84,8 @@ class Capture:
         return self.by_epoch["at"].min()  # type: ignore[return-value]
 
     def _placed(self, key: str) -> pl.DataFrame:
+        if self.reading.points[key].null_count() == self.reading.points.height:
+            return pl.DataFrame(schema=_PLACES)
         places = self.told.select("split", "metric", "value", at=pl.col(key).cast(pl.Float64)).drop_nulls()
         return places.unique(["split", "metric", "at"], keep="last")
 
@@ -174,6 +177,8 @@ def _complete(one: Capture, other: Capture) -> bool:
         return False
     if one.reading.points.is_empty() or other.reading.points.is_empty():
         return False
+    if one.series or other.series:
+        return set(one.reading.points["label"]) == set(other.reading.points["label"])
     if one.reading.format == other.reading.format == "tfevents":
         return True  # a folder of event files is one run, whoever wrote them and however often it was started
     if _apart(one, other) or _plainly_different(one, other):
@@ -197,7 +202,7 @@ def aligned(group: Sequence[Capture]) -> list[Reading]:
 
 def _start_apart(one: Capture, other: Capture) -> bool:
     """The epochs of one start from 0, those of the other from 1."""
-    return {one.start, other.start} == {0.0, 1.0}
+    return not (one.series or other.series) and {one.start, other.start} == {0.0, 1.0}
 
 
 def _shifted(reading: Reading, shift: int) -> Reading:

@@ -47,8 +47,14 @@ _DICT = re.compile(
     r"['\"]([A-Za-z_][\w./ -]*)['\"]\s*:\s*('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\[[^\]]*\]|[^,{}\[\]]+)"
 )
 _FLAG = re.compile(r"(?<!\S)--([A-Za-z][\w-]*)(?:[= ](?!--)('[^']*'|\"[^\"]*\"|[^\s'\"]+))?")
-_DUMP = r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
-_LEVEL = r"^[\s\[\](|:,-]*(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
+_DUMP = (
+    r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
+    r"|(?:\w=(?:True|False|None)\b.*){5}"
+)
+_LEVEL = r"^[\s\[\](|:,-]*(?:(?:[IWEF] )?[\w.]+:[0-9]+(?: >>|\]) *)?(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
+
+
+_A_BAR = pl.col("body").str.contains(r"%\||it/s|s/it")
 
 
 def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
@@ -64,7 +70,7 @@ def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
     """
     first = points["line"].min() if points.height else None
     body = pl.col("body").str.replace(_LEVEL, "")
-    pairs = told.having((pl.col("body").str.len_bytes() < 240) & body.str.contains(_PAIR)).with_columns(body)
+    pairs = told.having((pl.col("body").str.len_bytes() < 240) & body.str.contains(_PAIR) & ~_A_BAR).with_columns(body)
     dumps = told.having((pl.col("body").str.len_bytes() < 60_000) & pl.col("body").str.contains(_DUMP))
     measured = pl.col("line").is_in(points["line"].unique().implode())
     found = pl.concat([_pairs(pairs.filter(~measured), first), _dumps(dumps.filter(~measured))])
@@ -115,9 +121,10 @@ def _dumps(lines: pl.DataFrame) -> pl.DataFrame:
 
 def _assigned(body: str) -> list[tuple[str, str]]:
     namespace = _NAMESPACE.search(body)
-    if namespace:
-        return [(key, value.strip("'\"")) for key, value in _ASSIGNED.findall(namespace["inside"])]
-    return [(key, value.strip("'\"") or "true") for key, value in _FLAG.findall(body)]
+    flags = [] if namespace else _FLAG.findall(body)
+    if flags:
+        return [(key, value.strip("'\"") or "true") for key, value in flags]
+    return [(key, value.strip("'\"")) for key, value in _ASSIGNED.findall(namespace["inside"] if namespace else body)]
 
 
 def read_config(path: Path, shown: str) -> Reading:

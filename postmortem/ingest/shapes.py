@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from postmortem.ingest import clock
+from postmortem.ingest import clock, naming
 from postmortem.ingest.gaps import MARK
 from postmortem.ingest.lines import sample
 from postmortem.ingest.template import NUMBER, SLOT, Template, understand
@@ -36,6 +36,9 @@ _FIELDS = {
     "governs": pl.Boolean(),
     "coverage": pl.Float64(),
     "dump": pl.Boolean(),
+    "named": pl.List(pl.UInt32()),
+    "part_of": pl.UInt32(),
+    "rank": pl.UInt32(),
 }
 
 
@@ -54,12 +57,16 @@ class Messages:
     def having(self, condition: pl.Expr) -> pl.DataFrame:
         """The lines whose mask fulfils a condition on ``body``, in file order."""
         keep = self.masks.select(condition).to_series()
-        return self.lines.filter(keep.gather(self.lines["mask"])) if len(keep) else self.lines
+        return self.lines.filter(keep.gather(self.lines["mask"])) if keep.any() else self.lines.clear()
 
     def only(self, rows: pl.DataFrame) -> Messages:
         """The same without all but the rows of a LINES frame."""
         lines = self.lines.join(rows, on=["line", "text"], how="semi", maintain_order="left")
         return Messages(lines, self.masks)
+
+    def without(self, lines: pl.Series) -> Messages:
+        """The same without the lines of these numbers."""
+        return Messages(self.lines.filter(~pl.col("line").is_in(lines.implode())), self.masks)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Numbers:
     Attributes:
         lines: ``line``, ``shape`` and ``texts`` (list of the numbers with their delimiter) of the lines that hold some.
         fields: What each number of a shape means: ``shape``, ``slot`` and the rest of ``template.Field``, and what the
-            shape says of all (``counted``, ``governs``, ``coverage``, ``dump``).
+            shape says of all (``counted``, ``governs``, ``coverage``, ``dump``, ``rank``).
     """
 
     lines: pl.DataFrame
@@ -77,10 +84,22 @@ class Numbers:
 
     def values(self, fields: pl.DataFrame) -> pl.DataFrame:
         """One row a number of the fields given: ``line``, ``shape``, ``slot``, ``value``; in file order."""
-        wanted = fields.group_by("shape").agg("slot", "scale")
-        rows = self.lines.join(wanted, on="shape", how="inner", maintain_order="left")
-        rows = rows.with_columns(texts=pl.col("texts").list.gather(pl.col("slot"))).explode("texts", "slot", "scale")
-        return rows.select("line", "shape", "slot", value=parsed(rows["texts"]) * rows["scale"])
+        parts = self.fields.filter(pl.col("kind") == "part")
+        parts = parts.join(fields, left_on=["shape", "part_of"], right_on=["shape", "slot"], how="semi")
+        wanted = pl.concat(
+            frame.select("shape", "slot", "scale", of=of) for frame, of in ((fields, "slot"), (parts, "part_of"))
+        )
+        rows = self.lines.join(
+            wanted.group_by("shape").agg("slot", "scale", "of"), on="shape", how="inner", maintain_order="left"
+        )
+        rows = rows.with_columns(texts=pl.col("texts").list.gather(pl.col("slot"))).explode(
+            "texts", "slot", "scale", "of"
+        )
+        found = rows.select("line", "shape", slot="of", value=parsed(rows["texts"]) * rows["scale"])
+        if parts.is_empty():
+            return found
+        whole = pl.when(pl.col("value").null_count() == 0).then(pl.col("value").sum())
+        return found.group_by("line", "shape", "slot", maintain_order=True).agg(whole)
 
     def counters(self) -> pl.DataFrame:
         """``line``, ``shape``, ``kind`` and ``value`` of the first counter of each kind in a shape, in file order."""
@@ -102,8 +121,13 @@ def messages(lines: pl.DataFrame) -> Messages:
     return Messages(stamped.with_columns(mask=grouped["id"].cast(pl.UInt32)), distinct)
 
 
-def numbers(told: Messages) -> Numbers:
-    """The numbers of the messages, and what the text between them says they mean."""
+def numbers(told: Messages, cut: int | None = None) -> Numbers:
+    """The numbers of the messages, and what the text between them says they mean.
+
+    Args:
+        told: The messages.
+        cut: A line that may lack its end, so that a unit missing in it says nothing.
+    """
     shaped = _with_shapes(told)
     shapes = shaped["shape"].value_counts().sort("count", "shape", descending=[True, False])
     shapes = shapes.head(MAX_SHAPES).with_row_index("id")
@@ -111,12 +135,32 @@ def numbers(told: Messages) -> Numbers:
         row for at, shape in zip(shapes["id"], shapes["shape"], strict=True) for row in _rows(at, understand(shape))
     ]
     fields = pl.DataFrame(rows, schema=_FIELDS, orient="row")
-    # "2.6K" is kept as printed, unless the same label is also printed without the K.
-    mixed = pl.col("scale").n_unique().over("label") > 1
-    fields = fields.with_columns(scale=pl.when(mixed).then("scale").otherwise(1.0))
     known = shapes.filter(pl.col("id").is_in(fields["shape"].unique().implode())).select("id", "shape")
     hits = shaped.join(known, on="shape", how="inner", maintain_order="left")
-    return Numbers(hits.select("line", shape="id", texts=pl.col("body").str.extract_all(SLOT)), fields)
+    lines = hits.select("line", shape="id", texts=pl.col("body").str.extract_all(SLOT))
+    return _without_clocks(
+        Numbers(*naming.divided(lines, _scaled(fields, lines.filter(pl.col("line") != (cut or 0))), MAX_SHAPES))
+    )
+
+
+def _without_clocks(found: Numbers) -> Numbers:
+    """Bare numbers at the beginning of lines (``[12] loss``) are no counters where they have fractions."""
+    bare = found.fields.filter((pl.col("label") == "round") & (pl.col("kind") == "step"))
+    if bare.is_empty():
+        return found
+    values = found.values(bare)
+    clocks = values.filter(pl.col("value") != pl.col("value").floor())["shape"].unique().implode()
+    other = pl.col("kind").is_in(["epoch", "batch"]).any().over("shape")
+    fields = found.fields.with_columns(counted=pl.col("counted") & (~pl.col("shape").is_in(clocks) | other))
+    return Numbers(found.lines, fields.filter(~pl.col("shape").is_in(clocks) | (pl.col("label") != "round")))
+
+
+def _scaled(fields: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Keeps "2.6K" and "12min" as printed, unless the lines print the same label in another unit as well."""
+    printed = pl.col("shape").is_in(lines["shape"].unique().implode())
+    mixed = (pl.col("scale").filter(printed).n_unique() > 1) | (pl.col("kind") == "part").any()
+    counts = ~pl.col("kind").is_in(["value", "part"])
+    return fields.with_columns(scale=pl.when(counts | mixed.over("label")).then("scale").otherwise(1.0))
 
 
 def _with_shapes(told: Messages) -> pl.DataFrame:
@@ -128,14 +172,18 @@ def _with_shapes(told: Messages) -> pl.DataFrame:
         .select("mask", shape=shape)
         .filter(pl.col("shape").str.contains(MARK, literal=True))
     )
-    # Digits inside words (Acc@1, fpr0.01) tell labels apart, so where a mask has some, the lines themselves are asked.
-    worded = pl.col("shape").str.contains("0", literal=True)
+    # Digits inside words tell labels apart (Acc@1, fpr0.01); where they do, the lines themselves are asked.
+    worded = pl.Series([_has_digits_in_labels(shape) for shape in masks["shape"]], dtype=pl.Boolean)
     lines = told.lines.select("line", "body", "mask")
     looked_up = lines.join(masks.filter(~worded), on="mask", how="inner", maintain_order="left").drop("mask")
     asked = lines.join(masks.filter(worded), on="mask", how="semi", maintain_order="left").select(
         "line", "body", shape=shape
     )
     return pl.concat([looked_up, asked]).sort("line", maintain_order=True)
+
+
+def _has_digits_in_labels(mask: str) -> bool:
+    return "0" in mask and any("0" in item.label for item in understand(mask).fields)
 
 
 def parsed(texts: pl.Series) -> pl.Series:
@@ -175,4 +223,7 @@ def _rows(at: int, template: Template) -> Iterator[tuple[object, ...]]:
             template.governs,
             template.coverage,
             template.dump,
+            list(item.named),
+            item.part_of,
+            template.rank,
         )

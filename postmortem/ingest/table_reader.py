@@ -23,7 +23,8 @@ _HEAD_LINES = 400
 _HEAD_ROWS = 60
 _MIN_FIT = 0.8  # share of rows that must fit the header
 _METADATA = re.compile(r"^#\s*\{.*\}\s*$")  # as Stable-Baselines3 opens its monitor files
-_NO_ROW = r"^[\s|+:=\-]*$|^#\s*\{.*\}\s*$"  # blank, ruled (`|---|---|`), metadata
+_NO_ROW = r"^[\s|+:=\-─-╿]*$|^#\s*\{.*\}\s*$"  # blank, ruled (`|---|---|`), metadata
+_BARS = r"[│┃║]"
 _NUMBER = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?(?:nan|inf|infinity)$", re.I)
 _UNNAMED = re.compile(r"^(?:Unnamed: [0-9]+)?$")
 
@@ -36,7 +37,7 @@ class _Layout(NamedTuple):
 
 def share(lines: pl.DataFrame) -> float:
     """How likely a file is a table, from a LINES sample that begins with its first line: 0 to 1."""
-    return 0.0 if _layout(lines, "") is None else 1.0
+    return 0.0 if _layout(_with_plain_bars(lines), "") is None else 1.0
 
 
 def read(lines: pl.DataFrame, source: str) -> Reading | None:
@@ -51,18 +52,20 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
     Returns:
         The reading, or None when the file is no table, or a table of something else.
     """
+    lines = _with_plain_bars(lines)
     layout = _layout(lines, source)
     if layout is None:
         return None
-    parts = [_rows(segment, segment_layout) for segment_layout, segment in _segments(_body(lines), layout)]
+    body, between = _told_apart(_body(lines), layout)
+    parts = [_rows(segment, segment_layout) for segment_layout, segment in _segments(body, layout)]
     points = [records.points(_named(part, source) if layout.has_header else part) for part in parts]
     return Reading(
         source=source,
         format="table",
         points=pl.concat([pl.DataFrame(schema=POINTS), *points]),
         settings=pl.concat([_metadata(lines), *(records.settings(part) for part in parts)]),
-        understood=lines["line"].n_unique(),
-        unread=pl.DataFrame(schema=LINES),
+        understood=lines["line"].n_unique() - between["line"].n_unique(),
+        unread=between.select(list(LINES)),
         lines=int(lines["line"][-1]) if lines.height else 0,
     )
 
@@ -74,6 +77,21 @@ def _head(lines: pl.DataFrame) -> list[str]:
 def _body(lines: pl.DataFrame) -> pl.DataFrame:
     """The lines that can be rows: not blank, no ruled line, no metadata."""
     return lines.filter(~pl.col("text").str.contains(_NO_ROW))
+
+
+def _with_plain_bars(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines with ``|`` for the lines that boxes are drawn with."""
+    if not lines["text"].head(_HEAD_LINES).str.contains(_BARS).any():
+        return lines
+    return lines.with_columns(pl.col("text").str.replace_all(_BARS, "|"))
+
+
+def _told_apart(body: pl.DataFrame, layout: _Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a table, and the lines between them that have no second cell (a heading, a warning)."""
+    if layout.separator == " " or body["text"].str.contains('"', literal=True).any():
+        return body, body.clear()
+    row = body["text"].str.strip_chars(" |").str.contains(layout.separator, literal=True)
+    return body.filter(row), body.filter(~row)
 
 
 def _metadata(lines: pl.DataFrame) -> pl.DataFrame:
@@ -98,7 +116,7 @@ def _layout(lines: pl.DataFrame, source: str) -> _Layout | None:
     described = lines.height > 0 and bool(_METADATA.match(lines["text"][0]))
     for separator in _SEPARATORS:
         rows = list(islice(_split(head, separator), _HEAD_ROWS))
-        if len(rows) < 2 or len(rows[0]) < 2:
+        if len(rows) < 2 or len(rows[0]) < 2 or (separator == " " and _names_hold_spaces(head[0], rows[1])):
             continue
         header = tuple(_name(cell) for cell in rows[0])
         fits = _is_header(header) and _fit(rows[1:], len(header)) >= _MIN_FIT
@@ -125,6 +143,12 @@ def _split(texts: Iterable[str], separator: str) -> Iterator[list[str]]:
                 continue
 
 
+def _names_hold_spaces(header: str, row: Sequence[str]) -> bool:
+    """Whether as many names as cells are set two spaces apart, some of several words: then ``headed`` reads them."""
+    apart = re.split(r"\s{2,}", header.strip())
+    return len(apart) == len(row) and any(" " in name for name in apart)
+
+
 def _name(cell: str) -> str:
     return cell.strip(" \t\ufeff\"'").lstrip("# ").strip()
 
@@ -142,6 +166,7 @@ def _is_header(header: Sequence[str]) -> bool:
 
 def _fit(rows: Sequence[Sequence[str]], width: int) -> float:
     """Share of rows that are mostly numbers and no wider than the header; a header that comes again is no row."""
+    rows = rows[:-1] if len(rows) > 1 and len(rows[-1]) < width else rows  # the last one may be cut
     rows = [row for row in rows if any(_NUMBER.match(cell.strip(" \t\"'")) for cell in row)]
     fitting = [row for row in rows if 1 < len(row) <= width + 1 and _numbers_in(row) * 2 >= len(row)]
     return len(fitting) / max(len(rows), 1)
@@ -155,8 +180,11 @@ def _numbers_in(row: Sequence[str]) -> int:
 def _tells_of_training(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether columns are a run's record: a step or an epoch with something measured, or mostly known metrics.
 
-    A data set has columns called ``score`` or ``label`` too, but beside texts or beside names we do not know.
+    A data set has columns called ``score`` or ``label`` too, but beside texts or beside names we do not know. A row of
+    Ray Tune's table of trials is a run.
     """
+    if header[0].lower() == "trial name":
+        return False
     numeric = [name for at, name in enumerate(header) if name and _is_numeric_column(at, rows)]
     known = [name for name in numeric if names.role(names.parse(name).metric) != "other"]
     if any(axes.is_position(name) for name in numeric):
@@ -171,6 +199,7 @@ def _is_numeric_column(at: int, rows: Sequence[Sequence[str]]) -> bool:
 
 def _is_step_and_value(rows: Sequence[Sequence[str]]) -> bool:
     """Whether rows are two bare columns, a growing step and a number that is not always whole."""
+    rows = rows[:-1] if len(rows) > 1 and len(rows[-1]) < 2 else rows  # the last one may be cut
     if len(rows) < 5 or not all(len(row) == 2 and _NUMBER.match(row[0]) and _NUMBER.match(row[1]) for row in rows):
         return False
     whole = all(row[0].isdigit() for row in rows)

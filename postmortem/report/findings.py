@@ -10,29 +10,39 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from postmortem.model import Cause, Evidence, Finding, Severity
+from postmortem.model import Evidence, Finding, Severity
+from postmortem.report.causes import causes
 from postmortem.report.numbers import place, printed
 from postmortem.report.page import add, labelled, numbered, prose, shortened
 from postmortem.report.text import clean
 
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
-_VERDICT = {"supported": "green", "contradicted": "red", "open": "yellow"}
 _ALIKE = 4  # findings of one rule that are shown in full
 _ROWS = 8  # evidence rows of one finding; JSON has them all
 _GAP = "   "
+_LABEL = len("because")
 
 
-def findings(found: Sequence[Finding]) -> list[RenderableType]:
+def findings(found: Sequence[Finding], across: Sequence[Finding] = ()) -> list[RenderableType]:
     """Every finding that follows from no other, most severe first; under it, in a line each, those that do.
 
-    Findings of one rule stand together and share their title and remedy.
+    Findings of one rule stand together and share their title and remedy. What follows from a finding ``across`` runs
+    stands last, in a line each.
     """
-    known = {finding.id for finding in found}
+    beyond = {finding.id for finding in across}
+    known = {finding.id for finding in found} | beyond
     parents = {finding.id: finding.folded_under for finding in found if finding.folded_under}
     under: dict[str | None, list[Finding]] = {}
     for finding in found:
         under.setdefault(_root(finding, known, parents), []).append(finding)
-    return [_group(group, under.get(group[0].id, [])) for group in _by_rule(under.get(None, []))]
+    own = [_group(group, under.get(group[0].id, [])) for group in _by_rule(under.get(None, []))]
+    return [*own, *(_follows(name, under[name]) for name in sorted(beyond & set(filter(None, under))))]
+
+
+def _follows(name: str, folded: Sequence[Finding]) -> RenderableType:
+    """What follows from a finding that is shown once for several runs."""
+    head = Text.assemble("Follows from ", (clean(name), "bold"), " (see across runs)")
+    return Padding(Group(head, *_notes([("hence", [_folded(finding) for finding in folded])])), (0, 0, 1, 0))
 
 
 def _root(finding: Finding, known: Set[str], parents: Mapping[str, str]) -> str | None:
@@ -61,16 +71,18 @@ def _group(group: Sequence[Finding], folded: Sequence[Finding]) -> RenderableTyp
     title = Text.assemble(word, (clean(lead.title), "bold"), (f"  {clean(lead.id)}", "dim"))
     bodies = [part for finding in group[:_ALIKE] for part in (*_body(finding), Text())][:-1]
     briefly = [prose(Text(clean(finding.message))) for finding in group[_ALIKE:]]
-    return Group(title, Padding(Group(*bodies, *briefly, *_remedy(group, folded)), (0, 0, 1, 2)))
+    below = [*causes(group, _LABEL), *_remedy(group, folded)]
+    return Group(title, Padding(Group(*bodies, *briefly, *below), (0, 0, 1, 2)))
 
 
 def _body(finding: Finding) -> list[RenderableType]:
     known = [item for item in finding.evidence if item.value is not None]
-    runs = [Text("runs " + ", ".join(map(clean, finding.runs)), style="dim")] if finding.runs else []
+    runs = (
+        [Text(f"{len(finding.runs)} runs: " + ", ".join(map(clean, finding.runs)), style="dim")] if finding.runs else []
+    )
     evidence: list[RenderableType] = [Padding(_EvidenceTable(known), (0, 0, 0, 2))] if known else []
     because = [("because", [Text(clean(finding.because))])] if finding.because else []
-    causes = ("cause", [_cause(cause) for cause in finding.causes])
-    return [prose(Text(clean(finding.message))), *runs, *evidence, *_notes([*because, causes])]
+    return [prose(Text(clean(finding.message))), *runs, *evidence, *_notes(because)]
 
 
 class _EvidenceTable:
@@ -128,7 +140,7 @@ def _remedy(group: Sequence[Finding], folded: Sequence[Finding]) -> list[Rendera
 
 
 def _notes(entries: Iterable[tuple[str, Sequence[Text]]]) -> list[RenderableType]:
-    table = labelled(len("because"))
+    table = labelled(_LABEL)
     for label, texts in entries:
         add(table, label, texts)
     return [prose(table)] if table.row_count else []
@@ -136,11 +148,6 @@ def _notes(entries: Iterable[tuple[str, Sequence[Text]]]) -> list[RenderableType
 
 def _unique(texts: Iterable[str]) -> list[Text]:
     return [Text(clean(text)) for text in dict.fromkeys(texts) if text]
-
-
-def _cause(cause: Cause) -> Text:
-    because = "".join(f"; {clean(reason)}" for reason in cause.because)
-    return Text.assemble((cause.verdict, _VERDICT[cause.verdict]), f": {clean(cause.title)}{because}")
 
 
 def _folded(finding: Finding) -> Text:

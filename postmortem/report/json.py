@@ -13,11 +13,12 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from numbers import Integral, Real
 
-from postmortem.model import Cause, Evidence, Finding, NotApplicable, Position, Report, Run, RunReport, Source
+from postmortem.model import Cause, Clue, Evidence, Finding, NotApplicable, Position, Report, Run, RunReport, Source
 from postmortem.report.unread import commonest
 
 SCHEMA = "postmortem/1"
 _SHAPES = 10
+_CLUES = ("kept", "broken", "unobservable", "excluded_by")
 
 
 def to_json(report: Report) -> str:
@@ -29,6 +30,7 @@ def to_dict(report: Report) -> dict[str, object]:
     """The report in the shape of the contract; numbers that are not finite are still floats."""
     return {
         "schema": SCHEMA,
+        "headline": report.headline or None,
         "runs": [_run(run) for run in report.runs],
         "across_runs": [{**_finding(finding), "runs": finding.runs} for finding in report.across_runs],
         "problems": [
@@ -92,7 +94,24 @@ def _evidence(evidence: Evidence) -> dict[str, object]:
 
 
 def _cause(cause: Cause) -> dict[str, object]:
-    return {"id": cause.id, "title": cause.title, "verdict": cause.verdict, "because": cause.because}
+    return {
+        "id": cause.id,
+        "title": cause.title,
+        "verdict": cause.verdict,
+        "because": cause.because,
+        **{key: [_clue(clue) for clue in getattr(cause, key)] for key in _CLUES},
+        "settle": cause.settle or None,
+        "fix": cause.fix or None,
+    }
+
+
+def _clue(clue: Clue) -> dict[str, object]:
+    return {
+        "says": clue.says,
+        "evidence": [_evidence(evidence) for evidence in clue.evidence],
+        "missing": clue.missing or None,
+        "log_this": clue.log_this,
+    }
 
 
 def _not_applicable(outcome: NotApplicable) -> dict[str, object]:

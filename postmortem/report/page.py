@@ -47,6 +47,15 @@ def add(table: Table, label: str, texts: Sequence[Text]) -> None:
         table.add_row(label if at == 0 else "", text)
 
 
+def columns(rows: Iterable[Sequence[Text]]) -> Table:
+    """A table without rules, of as many columns as the longest row; the first does not wrap."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def numbered(texts: Sequence[Text]) -> list[Text]:
     """The texts with their numbers, if there are several."""
     return [Text(f"{at}. ") + text for at, text in enumerate(texts, 1)] if len(texts) > 1 else list(texts)

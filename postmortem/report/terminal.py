@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postmortem.errors import Problem
-from postmortem.model import Report, RunReport, Severity, Source
+from postmortem.model import Finding, Report, RunReport, Severity, Source
 from postmortem.report.coverage import coverage, not_applicable
 from postmortem.report.curves import Curves
 from postmortem.report.findings import STYLE, findings
@@ -48,23 +48,24 @@ def _parts(report: Report) -> Iterable[RenderableType]:
         yield Text("No training run was found.", style="bold")
         yield Text("  next: see how a file would be read with `postmortem formats explain FILE`\n")
     if len(report.runs) > 1:
-        yield _overview(report.runs)
+        yield _overview(report)
     if report.across_runs:
         yield _heading("across runs")
         yield from findings(report.across_runs)
-    yield from _run(report.runs[0], alone=True) if len(report.runs) == 1 else _runs(report.runs)
+    yield from _run(report.runs[0], report.across_runs, alone=True) if len(report.runs) == 1 else _runs(report)
     yield from _problems(report.problems)
     yield Text(
         f"{plural(len(report.runs), 'run')}, {plural(report.rules, 'rule')}, {report.seconds:.1f} s", style="dim"
     )
 
 
-def _runs(runs: Sequence[RunReport]) -> Iterable[RenderableType]:
+def _runs(report: Report) -> Iterable[RenderableType]:
     """The runs with findings, and once for all of them what could not be checked."""
+    runs = report.runs
     sick = [run for run in runs if run.findings]
     worst = sorted(sick, key=lambda run: -max(finding.severity.rank for finding in run.findings))[:_DETAILED]
     for run in worst:
-        yield from _run(run, alone=False)
+        yield from _run(run, report.across_runs, alone=False)
     if len(sick) > _DETAILED:
         yield Text(
             f"{len(sick) - _DETAILED} more with findings: see one with --run NAME, or all in --json\n", style="bold"
@@ -78,7 +79,8 @@ def _heading(title: str) -> RenderableType:
     return Rule(Text(clean(title, 100), style="bold"), align="left", style="dim")
 
 
-def _overview(runs: Sequence[RunReport]) -> RenderableType:
+def _overview(report: Report) -> RenderableType:
+    runs = report.runs
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
@@ -89,7 +91,9 @@ def _overview(runs: Sequence[RunReport]) -> RenderableType:
     counted = Counter(_verdict(run) for run in runs)
     counts = [Text(f"{counted[verdict]} {verdict[0]}", style=verdict[1]) for verdict in _VERDICTS if counted[verdict]]
     head = Text.assemble((f"{plural(len(runs), 'run')}: ", "bold"), Text(", ").join(counts))
-    return Padding(Group(head, Text(), table), (0, 0, 1, 0))
+    verdict = clean(report.headline)
+    lead = [prose(Text(verdict[:1].upper() + verdict[1:], style="bold"))] if verdict else []
+    return Padding(Group(*lead, head, Text(), table), (0, 0, 1, 0))
 
 
 def _verdict(run: RunReport) -> tuple[str, str]:
@@ -110,7 +114,7 @@ def _ids(run: RunReport) -> Text:
     return Text(", ").join(counted.values())
 
 
-def _run(report: RunReport, alone: bool) -> Iterable[RenderableType]:
+def _run(report: RunReport, across: Sequence[Finding], alone: bool) -> Iterable[RenderableType]:
     yield _heading(report.run.name)
     headline = clean(report.headline)
     style = "bold" if report.findings or not report.clear else "bold green"
@@ -120,7 +124,7 @@ def _run(report: RunReport, alone: bool) -> Iterable[RenderableType]:
     yield Text()
     if report.curves:
         yield Padding(Curves(report.curves), (0, 0, 1, 2))
-    yield from findings(report.findings)
+    yield from findings(report.findings, across)
     yield Padding(coverage(report, with_not_applicable=alone), (0, 0, 1, 0))
 
 

@@ -1,4 +1,4 @@
-"""The lines of a run that nothing understood, by shape."""
+"""Lines that nothing understood, by shape."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def commonest(run: Run, limit: int) -> list[Shape]:
         .head(limit)
     )
     return [Shape(*row) for row in counted.iter_rows()]
+
+
+def commonest_lines(lines: pl.DataFrame, source: str, limit: int) -> list[Shape]:
+    """The same for a LINES frame of one file, each line for itself."""
+    shape = pl.col("text").str.strip_chars().str.slice(0, 200).str.replace_all(r"[0-9]+(?:\.[0-9]+)?", "0")
+    written = lines.select("line", shape=shape).filter(pl.col("shape") != "")
+    counted = written.group_by("shape", maintain_order=True).agg(pl.len(), pl.col("line").first())
+    counted = counted.sort("len", descending=True, maintain_order=True).head(limit)
+    return [Shape(text, count, source, line) for text, count, line in counted.iter_rows()]

@@ -111,14 +111,15 @@ def leaves(value: object, label: str = "", depth: int = 0) -> Iterator[tuple[str
 def settings(line: int, told: object) -> pl.DataFrame:
     """A configuration object as a frame of SETTINGS, without the tracker's own entries (``_wandb``, ``_Username``)."""
     rows = (
-        (line, key, shown)
+        (line, key, text)
         for key, value in leaves(told)
-        if key and not key.startswith("_") and len(shown := _shown(value)) <= _LONGEST
+        if key and not key.startswith("_") and len(text := shown(value)) <= _LONGEST
     )
     return pl.DataFrame(list(islice(rows, MAX_SETTINGS)), schema=SETTINGS, orient="row")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A setting's value as configuration files write it."""
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 

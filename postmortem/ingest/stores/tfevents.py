@@ -3,11 +3,13 @@
 An event has a wall time, a step and a summary; a summary has values; a value has a tag and a ``simple_value`` (what
 PyTorch and TensorFlow 1 write) or a tensor (TensorFlow 2). What a tensor means is told by the plugin named in the
 tag's metadata, which need only come once a file. Field numbers are those of ``event.proto``, ``summary.proto`` and
-``tensor.proto``. Images, histograms and texts are stepped over by their length.
+``tensor.proto``. Images and histograms are stepped over by their length; of texts only configuration is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from postmortem.errors import Problem
-from postmortem.ingest.reading import POINTS, SETTINGS, Reading
+from postmortem.ingest.reading import NO_SETTINGS, POINTS, SETTINGS, Reading
 from postmortem.ingest.stores.hparams import hyperparameters
 from postmortem.ingest.stores.stretches import Bytes, Flags, Places, fingerprints, numbers
 from postmortem.ingest.stores.tensors import one_number
-from postmortem.ingest.stores.tfrecord import RecordFile, Records, begins_record
+from postmortem.ingest.stores.texts import configuration
+from postmortem.ingest.stores.tfrecord import RecordFile, Records, begins_record, together
 from postmortem.ingest.stores.wire import BYTES, FIXED32, FIXED64, VARINT, Fields, read_fields
 
+_BATCH = 4 << 20  # bytes of files that are read together
 _NAMED = 5  # records that a problem names before it counts
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _WALL_TIME_KEY = b"\x09"
@@ -44,34 +48,75 @@ def claims(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, shown: str) -> Reading:
-    """Reads the scalars of an event file; ``line`` is the ordinal of a record.
+    """Reads one event file; see ``read_files``."""
+    return next(read_files([(path, shown)]))
+
+
+def read_files(files: Sequence[tuple[Path, str]]) -> Iterator[Reading]:
+    """Reads the scalars of event files; ``line`` is the ordinal of a record.
 
     Checksums are verified. Broken, unfinished and malformed records are named in problems, and the others are kept.
-    The label is the tag, the split is left open, times are UTC.
+    The label is the tag, the split is left open, times are UTC. Small files are read many at a time, because what
+    has to be done for a file costs more than its records do.
 
     Args:
-        path: The file.
-        shown: Its path as it is to be shown.
+        files: Each with its path as it is to be shown.
     """
+    batch: list[tuple[Path, str]] = []
+    room = _BATCH
+    for path, shown in files:
+        size = _size(path)
+        if size > room:
+            yield from _together(batch)
+            batch, room = [], _BATCH
+        if size > _BATCH:
+            yield _alone(path, shown)
+        else:
+            batch.append((path, shown))
+            room -= size
+    yield from _together(batch)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _together(files: Sequence[tuple[Path, str]]) -> Iterator[Reading]:
+    """Reads whole files as one; what is wrong with a file is told when it is read alone."""
+    if not files:
+        return
+    records, file, sound = together([_content(path) for path, _ in files])
+    scalars = _Scalars()
+    with np.errstate(all="ignore"):  # signalling NaNs are values like others
+        scalars.add(records, file)
+    counts = np.bincount(file, minlength=len(files)).tolist()
+    readings = scalars.readings([shown for _, shown in files], counts, [{} for _ in files])
+    for (path, shown), whole, reading in zip(files, sound.tolist(), readings, strict=True):
+        yield reading if whole else _alone(path, shown)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _alone(path: Path, shown: str) -> Reading:
+    """Reads a file block by block, in bounded memory."""
     scalars = _Scalars()
     try:
         with path.open("rb") as stream:
             records = RecordFile(stream)
-            with np.errstate(all="ignore"):  # signalling NaNs are values like others
+            with np.errstate(all="ignore"):
                 for block in records.blocks():
-                    scalars.add(block)
+                    scalars.add(block, np.zeros(block.ordinal.size, np.int64))
     except OSError as error:
         return Reading(shown, "tfevents", problems=(Problem(f"cannot be read: {error.strerror or error}", shown),))
-    faults = {**records.faults, "is not a well-formed event": sorted(set(scalars.malformed))}
-    return Reading(
-        source=shown,
-        format="tfevents",
-        points=scalars.points(),
-        settings=scalars.settings(),
-        understood=records.count - sum(map(len, faults.values())),
-        lines=records.count,
-        problems=tuple(_problem(text, ordinals, shown) for text, ordinals in faults.items() if ordinals),
-    )
+    return scalars.readings([shown], [records.count], [records.faults])[0]
 
 
 def _problem(text: str, ordinals: list[int], shown: str) -> Problem:
@@ -118,34 +163,31 @@ class _Tags:
 
 
 class _Scalars:
-    """Collects the scalars of a file as columns, a block of records at a time.
-
-    Attributes:
-        malformed: Ordinals of the records that are no events.
-    """
+    """Collects the scalars of files as columns, a block of records at a time."""
 
     def __init__(self) -> None:
-        self.malformed: list[int] = []
+        self._malformed: set[tuple[int, int]] = set()  # file and ordinal of records that are no events
         self._tags = _Tags()
-        self._parts: list[tuple[NDArray[Any], ...]] = []  # line, step, time, number of the tag, value, is a tensor
-        self._settings: list[tuple[int, str, str]] = []
-        self._foreign: set[int] = set()  # tags whose plugin gives their tensors another meaning
+        self._parts: list[tuple[NDArray[Any], ...]] = []  # file, line, step, time, number of the tag, value, is tensor
+        self._settings: dict[int, list[tuple[int, str, str]]] = {}  # by file
+        self._foreign: set[tuple[int, int]] = set()  # file and tag whose plugin gives its tensors another meaning
 
-    def add(self, records: Records) -> None:
-        """Decodes one block."""
+    def add(self, records: Records, file: Places) -> None:
+        """Decodes one block, whose records belong to these files, in order."""
         data, count = records.data, records.ordinal.size
         events, broken = read_fields(data, records.start, records.end)
         values = _values(data, events, broken)
         fields, torn = read_fields(data, values.at, values.end)
         broken[values.owner[torn]] = True
-        self.malformed += records.ordinal[broken].tolist()
+        self._malformed |= _pairs(file[broken], records.ordinal[broken])
         number, is_simple, is_tensor = _numbers(data, fields, values.owner.size)
         tags = fields.of(1, BYTES).last(values.owner.size)
-        self._metadata(data, fields, tags, records.ordinal[values.owner])
+        self._metadata(data, fields, tags, file[values.owner], records.ordinal[values.owner])
         rows = np.flatnonzero((is_simple | is_tensor) & ~broken[values.owner])
         event = values.owner[rows]
         self._parts.append(
             (
+                file[event],
                 records.ordinal[event],
                 events.of(2, VARINT).last(count).value[event],
                 _wall_times(data, events, count)[event],
@@ -155,8 +197,8 @@ class _Scalars:
             )
         )
 
-    def _metadata(self, data: Bytes, fields: Fields, tags: Fields, ordinal: Places) -> None:
-        """Notes which tags belong to other plugins than scalars, and what the hparams plugin says."""
+    def _metadata(self, data: Bytes, fields: Fields, tags: Fields, file: Places, ordinal: Places) -> None:
+        """Notes which tags belong to other plugins than scalars, and what is told of the run's configuration."""
         metadata = fields.of(9, BYTES)
         if not metadata.owner.size:
             return
@@ -170,28 +212,68 @@ class _Scalars:
             if name in ("", "scalars"):
                 continue
             owner = value[rows]
-            self._foreign.update(np.unique(self._tags.codes(data, tags.at[owner], tags.end[owner])).tolist())
+            own = self._tags.codes(data, tags.at[owner], tags.end[owner])
+            self._foreign |= _pairs(file[owner], own)
             if name == "hparams":
-                self._hparams(data, ordinal[owner], contents.at[rows], contents.end[rows])
+                self._tell(
+                    hyperparameters, file[owner], ordinal[owner], _cut(data, contents.at[rows], contents.end[rows])
+                )
+            elif name == "text":
+                tensors = fields.of(8, BYTES).last(tags.owner.size)
+                told = zip(
+                    (self._tags.names[tag] for tag in own.tolist()),
+                    _cut(data, tensors.at[owner], tensors.end[owner]),
+                    strict=True,
+                )
+                self._tell(configuration, file[owner], ordinal[owner], told)
 
-    def _hparams(self, data: Bytes, ordinal: Places, start: Places, end: Places) -> None:
-        for line, first, last in zip(ordinal.tolist(), start.tolist(), end.tolist(), strict=True):
+    def _tell(
+        self, read: Callable[[Any], Iterator[tuple[str, str]]], file: Places, ordinal: Places, told: Iterable[Any]
+    ) -> None:
+        for at, line, message in zip(file.tolist(), ordinal.tolist(), told, strict=True):
             try:
-                self._settings += [(line, *pair) for pair in hyperparameters(data[first:last].tobytes())]
+                self._settings.setdefault(at, []).extend((line, *pair) for pair in read(message))
             except ValueError:
-                self.malformed.append(line)
+                self._malformed.add((at, line))
 
-    def points(self) -> pl.DataFrame:
-        """A frame of POINTS, in file order."""
+    def readings(
+        self, sources: Sequence[str], counts: Sequence[int], faults: Sequence[dict[str, list[int]]]
+    ) -> list[Reading]:
+        """What each file said.
+
+        Args:
+            sources: Their paths as they are to be shown.
+            counts: Their records.
+            faults: What is wrong with records, and their ordinals.
+        """
+        told = zip(sources, self._points(len(sources)), counts, faults, strict=True)
+        return [self._reading(at, *of_file) for at, of_file in enumerate(told)]
+
+    def _reading(self, at: int, source: str, points: pl.DataFrame, count: int, faults: dict[str, list[int]]) -> Reading:
+        malformed = sorted(line for file, line in self._malformed if file == at)
+        faults = {**faults, "is not a well-formed event": malformed}
+        return Reading(
+            source=source,
+            format="tfevents",
+            points=points,
+            settings=_settings(self._settings.get(at, [])),
+            understood=count - sum(map(len, faults.values())),
+            lines=count,
+            problems=tuple(_problem(text, ordinals, source) for text, ordinals in faults.items() if ordinals),
+        )
+
+    def _points(self, files: int) -> list[pl.DataFrame]:
+        """A frame of POINTS for each file, in file order."""
         if not self._parts:
-            return pl.DataFrame(schema=POINTS)
+            return [pl.DataFrame(schema=POINTS)] * files
         columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         if self._foreign:
-            kept = ~(columns[-1] & np.isin(columns[3], list(self._foreign)))
+            foreign = [file * len(self._tags.names) + tag for file, tag in self._foreign]
+            kept = ~(columns[-1] & np.isin(columns[0] * len(self._tags.names) + columns[4], foreign))
             columns = [column[kept] for column in columns]
-        line, step, time, tag, value, _ = columns
+        file, line, step, time, tag, value, _ = columns
         absent = pl.Series([None], dtype=pl.Null).new_from_index(0, line.size)
-        return pl.DataFrame([
+        points = pl.DataFrame([
             pl.Series("line", line.astype(np.uint32)),
             pl.Series("step", step),
             absent.cast(pl.Float64).alias("epoch"),
@@ -200,10 +282,20 @@ class _Scalars:
             pl.Series("value", value),
             pl.Series("time", time).cast(POINTS["time"]),
         ])  # fmt: skip
+        bounds = np.searchsorted(file, np.arange(files + 1)).tolist()
+        return [points.slice(first, last - first) for first, last in pairwise(bounds)]
 
-    def settings(self) -> pl.DataFrame:
-        """A frame of SETTINGS, in file order."""
-        return pl.DataFrame(self._settings or None, schema=SETTINGS, orient="row")
+
+def _settings(rows: list[tuple[int, str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=SETTINGS, orient="row") if rows else NO_SETTINGS
+
+
+def _pairs(one: Places, other: Places) -> set[tuple[int, int]]:
+    return set(zip(one.tolist(), other.tolist(), strict=True))
+
+
+def _cut(data: Bytes, start: Places, end: Places) -> Iterator[bytes]:
+    return (data[first:last].tobytes() for first, last in zip(start.tolist(), end.tolist(), strict=True))
 
 
 def _values(data: Bytes, events: Fields, broken: Flags) -> Fields:
