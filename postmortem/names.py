@@ -92,7 +92,7 @@ _SYNONYMS = {
     "rmse": "root_mean_squared_error",
     "reward": (
         "mean_reward reward_mean avg_reward average_reward ep_rew_mean episode_reward_mean episodic_return "
-        "episode_return_mean eprewmean mean_ep_ret avg_return averagereturn rew"
+        "episode_return_mean eprewmean mean_ep_ret avg_return averagereturn average_epret rew"
     ),
 }
 CANONICAL: tuple[str, ...] = tuple(_SYNONYMS)
@@ -203,7 +203,8 @@ _FACTS = {
     "n_val": (
         "val_samples num_val val_size num_val_samples validation_samples valid_samples n_valid val_examples "
         "validation_examples eval_samples val_dataset_size dev_samples valid_size validation_size n_val_samples "
-        "num_valid val_images validation_set_size"
+        "num_valid val_images validation_set_size num_validation_samples num_valid_samples num_validation_examples "
+        "num_val_examples"
     ),
     "n_eval": "max_eval_samples max_val_samples limit_val_samples eval_subset_size val_subset_size",
     "val_batches": "num_val_batches validation_batches valid_batches n_val_batches",
@@ -288,7 +289,7 @@ def _without_small_words(words: list[str]) -> list[str]:
     return [word for word in words if word not in _SMALL_WORDS] or words
 
 
-_SMALL_WORDS = frozenset(("of", "the", "de", "del", "di", "da", "du", "des", "der", "la"))
+_SMALL_WORDS = frozenset(("of", "the", "de", "del", "di", "da", "du", "des", "der", "la", "set"))
 
 
 def _without_heading(words: list[str]) -> list[str]:
@@ -365,4 +366,5 @@ def target_key(label: str) -> str | None:
 
 def _setting_key(label: str) -> str:
     key = re.sub(r"[\s\-.]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", label.strip().lstrip("-"))).lower().strip("_")
+    key = re.sub(r"^(?:total_)?(?:number|no|#)_of_", "num_", key)
     return _FACT_OF.get(key, key)

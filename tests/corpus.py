@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +93,34 @@ ALIASES = {
     },
 }
 
+# The pack that describes a format; every other sample is for the readers that know no format.
+PACK_OF = {
+    "caffe-log": "caffe",
+    "darknet-log": "darknet",
+    "detectron2-log-text": "detectron2",
+    "dgl-stdout": "dgl",
+    "flair-training-log": "flair",
+    "kaldi-gmm-logs": "kaldi-gmm",
+    "lightgbm-cli-log": "lightgbm",
+    "lightgbm-py-log": "lightgbm",
+    "llmc-main-log": "llmc",
+    "mace-log-text": "mace",
+    "marian-train-log": "marian",
+    "marian-valid-log": "marian",
+    "megatron-stdout": "megatron",
+    "modded-nanogpt-log": "modded-nanogpt",
+    "monai-ignite-log": "monai",
+    "mxnet-gluon-log": "gluoncv",
+    "nanogpt-stdout": "nanogpt",
+    "nnunet-v1-training-log": "nnunet",
+    "opennmt-py-stdout": "opennmt-py",
+    "pytorch-imagenet-stdout": "pytorch-imagenet",
+    "stylegan-log-txt": "stylegan",
+    "swin-logger-text": "swin",
+    "torchtitan-stdout": "torchtitan",
+    "wandb-run": "nanogpt",  # the output that was captured in the folder of the run
+}
+
 # Where the manifest is not followed: format, beginning of the fault, and why.
 CORRECTIONS = (
     ("mmengine-scalars-json", "best ", "the step of a validation record is its epoch; it stands at the step before it"),
@@ -122,7 +150,7 @@ _AXES = frozenset({"step", "epoch", "iter", "iteration", "timestamp", "time", "d
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one sample: ``read``, ``partly``, ``unread`` or ``crashed``, and why not more."""
+    """What came of one sample: ``read``, ``partly``, ``unread`` or ``crashed``, why not more, and who read it."""
 
     format: str
     file: str
@@ -130,6 +158,7 @@ class Verdict:
     agreed: int = 0
     expected: int = 0
     faults: tuple[str, ...] = field(default=())
+    readers: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=1)
@@ -160,7 +189,8 @@ def judge(file: str) -> Verdict:
     if frames:
         rows = pl.concat(frames).with_row_index("row")
         series = dict(rows.partition_by("split", "label", "metric", as_dict=True))
-    return _compared(sample, series)
+    readers = frozenset(source.format for run in logs.runs for source in run.sources)
+    return replace(_compared(sample, series), readers=readers)
 
 
 Series = dict[tuple[Any, ...], pl.DataFrame]  # by split, label and canonical metric

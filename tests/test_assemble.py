@@ -103,6 +103,22 @@ def test_a_log_and_its_history_are_one_run(tmp_path: Path) -> None:
     assert runs[0].metrics.filter(pl.col("split") == "val")["value"].to_list() == history["val_loss"]
 
 
+@pytest.mark.parametrize(("printed", "differing"), [("0.3333", 0), ("0.4000", 1)])
+def test_files_that_disagree_are_said(tmp_path: Path, printed: str, differing: int) -> None:
+    """Beyond the rounding of the digits printed it is an event, at the line; the file with more digits is believed."""
+    rows = [{"epoch": e, "loss": 1 / e, "val_loss": 1.1 / e} for e in range(1, 9)]
+    log = "".join(f"Epoch {row['epoch']} loss: {row['loss']:.4f} val_loss: {row['val_loss']:.4f}\n" for row in rows)
+    log = log.replace("loss: 0.3333", f"loss: {printed}")
+    (run,) = _read(tmp_path, {"train.log": log, "history.json": json.dumps(rows)})
+    values = run.metrics.filter((pl.col("split") == "train") & (pl.col("epoch") == 3))["value"].to_list()
+    assert values == [1 / 3]
+    said = run.events.filter(pl.col("text").str.contains("differ"))
+    assert said.height == differing
+    if differing:
+        assert said.select("line", "epoch").row(0) == (3, 3.0)
+        assert "train loss is 0.4 here and 0.3333" in said["text"][0]
+
+
 @pytest.mark.parametrize("epochs", [0, 1, None])
 def test_a_history_counted_from_zero_is_the_log_counted_from_one(tmp_path: Path, epochs: int | None) -> None:
     """A list index is an epoch as well: each value once, in full precision, at the epoch the log gives it."""

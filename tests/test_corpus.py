@@ -8,6 +8,8 @@ import pytest
 # One sample of 82 files, which takes as long as all others together; `benchmarks.corpus_table` reads it.
 _MANY_FILES = "kaldi-gmm-logs"
 
+_PACKS = {pack.id for pack in corpus.packs()}
+
 pytestmark = pytest.mark.skipif(not corpus.samples(), reason="the shared corpus of real logs is not present")
 
 
@@ -17,6 +19,7 @@ def test_a_published_log_is_read(file: str) -> None:
     verdict = corpus.judge(file)
 
     assert verdict.status == "read", "\n".join(verdict.faults)
+    assert not verdict.readers & _PACKS - {corpus.PACK_OF.get(verdict.format)}, "another format's pack took it"
 
 
 def test_corrections_are_of_formats_in_the_corpus() -> None:

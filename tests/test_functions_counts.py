@@ -18,7 +18,9 @@ STEPS = [
     ({"n_train": 1200, "batch_size": 40, "world_size": 4}, 5, 34, 1.0),
     ({"n_train": 1200, "batch_size": 10, "grad_accum": 4}, 28, 121, 1.0),
     ({"n_train": 1200, "global_batch_size": 40, "grad_accum": 2}, 28, 61, 1.0),
-    ({"n_train": 1200, "batch_size": 10}, 118, 121, 0.0),
+    ({"n_train": 1200, "batch_size": 10}, 118, 121, 1.0),  # four processes, perhaps
+    ({"n_train": 1200, "batch_size": 10, "world_size": 1}, 118, 121, 0.0),
+    ({"n_train": 1200, "batch_size": 160}, 5, 8, 0.0),
     ({"n_train": 1200, "batch_size": 40, "num_workers": 8}, 21, 38, 1.0),
 ]
 
@@ -37,12 +39,13 @@ COUNTED = [
     ({"steps_per_epoch": 30}, 75.0),  # the log's own steps say more than was stated
     ({"steps_per_epoch": 100}, 100.0),
     ({"steps_per_epoch": 30, "n_train": 75}, 30.0),  # a step that counts samples
+    ({"n_train": 75}, "the step of the log counts samples"),
     ({}, 75.0),
 ]
 
 
 @pytest.mark.parametrize(("facts", "steps"), COUNTED)
-def test_steps_taken_are_stated_or_counted(facts: dict[str, float], steps: float, tmp_path: Path) -> None:
+def test_steps_taken_are_stated_or_counted(facts: dict[str, float], steps: float | str, tmp_path: Path) -> None:
     """Whichever is more, unless the log counts samples."""
     lines = [f"epoch {e} step {75 * (e - 1) + s} loss {1 / (e + s):.4f}" for e in range(1, 5) for s in (25, 50, 75)]
     settings = {key: str(number) for key, number in facts.items()}
@@ -162,3 +165,32 @@ def test_an_operating_point_is_compared_with_the_next_lower_one(shuffled: bool) 
     assert value("lower_level(`fpr@tpr0.9`)", run) == "fpr@tpr0.7"
     assert value("tied(`fpr@tpr0.9`, last(neg))", run) == pytest.approx([0.01])
     assert "no lower operating point" in value("lower_level(`fpr@tpr0.50`)", run)
+
+
+@pytest.mark.parametrize(("place", "found"), [("run", True), ("run/.hydra", True), (".", False)])
+def test_a_configuration_is_that_of_a_run_beside_or_below_its_log(place: str, found: bool, tmp_path: Path) -> None:
+    """One in a folder above is the base of several runs, and each may override it."""
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / place / "config.yaml").write_text("training:\n  batch_size: 32\nlr: 0.1\n")
+    (tmp_path / "run" / "train.log").write_text("\n".join(["batch_size: 64", "lr: 0.1", *epochs(1, 6)]) + "\n")
+    (run,) = ingest.read([tmp_path]).runs
+
+    assert (value("misfiled()", RunView(run, {})) == 1.0) is found
+
+
+@pytest.mark.parametrize(("settings", "samples"), [({}, 1200.0), ({"n_train": "600"}, 600.0)])
+def test_the_training_set_is_the_largest_one_named(settings: dict[str, str], samples: float, tmp_path: Path) -> None:
+    """A trainer names training and evaluation set in the same words; the command line overrules the log."""
+    lines = ["Num examples = 1,200", *epochs(1, 3), "***** Running Evaluation *****", "Num examples = 300"]
+
+    assert value("train_samples()", logged(tmp_path, "train.log", lines, settings)) == samples
+
+
+def test_the_batch_size_of_evaluation_accuses_nobody(tmp_path: Path) -> None:
+    """Where two batch sizes are stated, the steps that either makes are explained."""
+    lines = ["n_train: 1200", "batch_size: 40", "world_size: 1", *epochs(1, 3), "batch_size: 120"]
+    run = logged(tmp_path, "train.log", lines, {"steps_per_epoch": "30"})
+
+    assert value("steps_explained()", run) == 1.0
+    assert value("most_steps()", run) == 31.0
+    assert value("fewest_steps()", run) == 8.0

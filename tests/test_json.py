@@ -51,7 +51,8 @@ def strict(text: str) -> dict:
 
 def full() -> Report:
     """A report in which every part occurs, once with everything and once bare."""
-    cause = Cause("tied-scores", "Tied scores", "supported", (Clue("one block", True, (Evidence("value", 1.0),)),), settle="Count.")
+    kept = (Clue("one block", True, (Evidence("value", 1.0),)),)
+    cause = Cause("tied-scores", "Tied scores", "supported", kept, settle="Count.")
     rich = finding(causes=(cause,), first=Position(1, 2.0, datetime(2026, 1, 2, tzinfo=UTC)), folded_under="crash")
     bare = Finding("x", Severity.INFO, "t", "m", evidence=(Evidence("v", None),))
     return report(

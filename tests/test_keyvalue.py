@@ -283,4 +283,5 @@ def test_a_shape_is_understood_once() -> None:
     before = template.understand.cache_info().misses
     reading = keyvalue.read(lines.Text(frame, 2), "x.log")
     assert set(_rows(reading, "label")) == {"Acc@1", "Acc@5"}
-    assert template.understand.cache_info().misses - before <= 2  # the look of the lines, and what their labels make of it
+    # The look of the lines, and what the digits in their labels make of it.
+    assert template.understand.cache_info().misses - before <= 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postmortem.ingest.lines import from_bytes
-from postmortem.ingest.pack import FormatPack, load_packs, needed_text
+from postmortem.ingest.needed import needed_text
+from postmortem.ingest.pack import FormatPack, load_packs
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def test_no_metrics_are_made_up(file: Path) -> None:
 
 
 def test_the_command_line_says_so() -> None:
-    """A folder of nothing but such files is an error of the input, not a healthy run."""
-    result = CliRunner().invoke(main, ["analyze", str(_FOLDER)])
+    """Nothing but such files is an error of the input, not a healthy run."""
+    result = CliRunner().invoke(main, ["analyze", *(str(file) for file in _FILES[:4])])
 
     assert result.exit_code == 2, result.output
     assert "no training" in result.output.lower()

@@ -265,7 +265,8 @@ def test_trying_shows_what_a_pack_misses(arrows: Path) -> None:
 
 def test_nothing_is_overwritten(arrows: Path) -> None:
     """A draft does not replace a file, and says so."""
-    assert run("formats", "new", "arrows", "a.log")[0] == 0
+    code, output = run("formats", "new", "arrows", "a.log")
+    assert (code, "note:" in output) == (0, False)
     code, output = run("formats", "new", "arrows", "a.log")
 
     assert code == 2
@@ -273,16 +274,26 @@ def test_nothing_is_overwritten(arrows: Path) -> None:
     assert run("formats", "new", "No Name", "a.log")[0] == 2
 
 
+def test_a_draft_that_is_not_needed(arrows: Path) -> None:
+    """A log that is read as it is gets its draft, and a note."""
+    path = log(arrows, *(f"epoch {n} loss: {1 / n}" for n in range(1, 9)), name="text.log")
+
+    assert "note: without it 100 % of the lines are read as key-value" in run("formats", "new", "text", path)[1]
+
+
 def test_explaining_says_why(arrows: Path) -> None:
     """The choice is told in words, for a text nobody knows, a text, a structure, and a pack."""
     log(arrows, *(f"epoch {n} loss: {1 / n}" for n in range(1, 9)), name="text.log")
     log(arrows, *(f"iter {n}: loss {1 / n:.4f}, time 2.1ms" for n in range(1, 9)), name="nano.log")
     log(arrows, *(json.dumps({"step": n, "loss": math.pi / n}) for n in range(1, 9)), name="a.jsonl")
-    told = {name: run("formats", "explain", name)[1] for name in ("a.log", "text.log", "nano.log", "a.jsonl")}
+    (arrows / "config.yaml").write_text("lr: 0.1\n")
+    names = ("a.log", "text.log", "nano.log", "a.jsonl", "config.yaml")
+    told = {name: run("formats", "explain", name)[1] for name in names}
 
     assert "read as key-value: no format knows its lines" in told["text.log"]
     assert "read as nanogpt: the format nanogpt knows 100%" in told["nano.log"]
     assert "is one structure" in told["a.jsonl"]
+    assert "YAML is read as configuration" in told["config.yaml"]
     assert "29 ×  >> 0 :: 0 / 0" in told["a.log"]
 
 

@@ -82,6 +82,23 @@ class TestDetector:
         assert "tpr@fpr0.0001 was best at epoch 3" in late.message
         assert late.folded_under == "threshold-collapse"
 
+    def test_tied_scores_and_not_a_lost_ranking(self) -> None:
+        """Each collapse: one positive is left of 62,910 and operating points agree, while AUROC held at its lines."""
+        (run,) = report("lens-gen2").runs
+        for finding in [f for f in run.findings if f.id == "threshold-collapse"]:
+            causes = {cause.id: cause for cause in finding.causes}
+            (against,) = causes["lost-ranking"].excluded_by
+
+            assert finding.causes[0].id == "tied-scores"
+            assert [len(causes["tied-scores"].kept), causes["tied-scores"].broken] == [2, ()]
+            assert "one sample at most (1 of 62,910 positives)" in causes["tied-scores"].kept[0].says
+            assert causes["lost-ranking"].verdict == "contradicted"
+            assert [(piece.name, round(float(piece.value or 0), 4), piece.line) for piece in against.evidence] == [
+                ("last(auroc)", 0.99, 223),
+                ("best(auroc)", 0.991, 3),
+            ]
+        assert "the highest scores are tied" in run.headline
+
     def test_it_does_not_blame_the_model(self) -> None:
         """Neither overfitting nor divergence is claimed, and the headline is the evaluation."""
         (run,) = report("lens-gen2").runs
@@ -150,6 +167,39 @@ class TestRecommender:
 
         assert shown["steps a minute, undisturbed"] == pytest.approx(27.9, abs=0.2)
 
+    @pytest.mark.parametrize("name", STALLS)
+    def test_the_host_was_suspended_and_the_loader_is_not_slow(self, name: str) -> None:
+        """Every stall: host suspension supported, a slow loader contradicted by the rate of an undisturbed stretch."""
+        runs = [r for r in report("ctr-phases").runs if name in r.run.name]
+        causes = {cause.id: cause for cause in one(min(runs, key=lambda r: len(r.run.name)), "stall").causes}
+
+        assert {name: cause.verdict for name, cause in causes.items()} == {
+            "host-suspension": "supported",
+            "slow-loader": "contradicted",
+            "unlogged-work": "contradicted",
+            "cold-start": "contradicted",
+        }
+        assert all(piece.line for clue in causes["slow-loader"].excluded_by for piece in clue.evidence)
+
+    def test_another_run_without_workers_at_full_speed_contradicts_as_well(self) -> None:
+        """The run whose own best stretch is slow is contradicted by its sibling's 27.9 batches a minute."""
+        run = next(r for r in report("ctr-phases").runs if r.run.name.endswith("seed42_final"))
+        (loader,) = [cause for cause in one(run, "stall").causes if cause.id == "slow-loader"]
+        clue = loader.excluded_by[-1]
+        (elsewhere, *_) = clue.evidence
+
+        assert clue.says == "another run with the same settings made 27.9 steps a minute"
+        assert str(elsewhere.source).endswith("phase3_seed42_20251102_023608.log")
+
+    @pytest.mark.parametrize("seed", ["seed42_5", "seed123_5"])
+    def test_phase_one_was_trained_too_long(self, seed: str) -> None:
+        """The model learns by heart; that it was validated on other data is contradicted."""
+        run = next(r for r in report("ctr-phases").runs if seed in r.run.name)
+        verdicts = {cause.id: cause.verdict for cause in one(run, "overfit").causes}
+
+        assert verdicts["trained-too-long"] == "supported"
+        assert verdicts["validation-differs"] == "contradicted"
+
     def test_phase_three_is_incomplete_and_nothing_more_is_claimed(self) -> None:
         """A run of one epoch is incomplete; it shows no trajectory, so none is judged."""
         phase3 = [r for r in report("ctr-phases").runs if "phase3" in r.run.name]
@@ -206,3 +256,27 @@ class TestFineTuning:
         """Neither oscillation nor overfitting nor a degradation; single batches prove nothing."""
         for run in report("finetune-runs").runs:
             assert not [f for f in run.findings if f.severity != "info"], run.run.name
+
+
+class TestSharpe:
+    """Case 4, from its published figures: one number in six runs that differ."""
+
+    def test_the_evaluation_is_wrong_and_not_the_training(self) -> None:
+        """The finding across runs leads; a plateau and constant predictions are contradicted; no rate is blamed."""
+        folder = Path(__file__).resolve().parents[1] / "fixtures" / "sick" / "identical-across-runs-published"
+        found = analyze([folder])
+        (leading,) = found.across_runs
+        verdicts = {cause.id: cause.verdict for cause in leading.causes}
+
+        assert (leading.id, leading.severity, len(leading.runs)) == ("identical-across-runs", "error", 6)
+        assert "0.08177260619898637" in leading.message
+        assert verdicts == {
+            "not-computed-from-the-model": "supported",
+            "constant-predictions": "contradicted",
+            "plateau": "contradicted",
+        }
+        assert found.headline.startswith("a metric is the same to the last digit")
+        own = {finding.id: finding.folded_under for run in found.runs for finding in run.findings}
+        assert own["behind-schedule"] == "identical-across-runs"
+        assert not any("learning rate" in step for finding in found.across_runs for step in finding.do)
+        assert not own.keys() & {"plateau", "lr-too-high", "lr-decayed-too-early", "exploding-gradient", "overfit"}

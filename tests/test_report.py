@@ -107,6 +107,69 @@ class TestSparkline:
         assert sparkline([3.0, 3.0], 2) == "▄▄"
 
 
+def a_cause(verdict: str, **clues: object) -> Cause:
+    """A cause with what a reader must see of it."""
+    return Cause(f"c-{verdict}", f"The {verdict} one", verdict, settle="Try it.", fix="Mend it.", **clues)  # type: ignore[arg-type]
+
+
+def clue(says: str, **more: object) -> Clue:
+    """A clue with two numbers of one file."""
+    known: dict[str, object] = {
+        "holds": True,
+        "evidence": (Evidence("a", 1.5, source=LOG, line=3), Evidence("b", 2.0, source=LOG, line=9)),
+    }
+    return Clue(says, **{**known, **more})  # type: ignore[arg-type]
+
+
+class TestCauses:
+    """What a reader sees of rival causes."""
+
+    CAUSES = (
+        a_cause("contradicted", excluded_by=(clue("it was excluded"),), kept=(clue("seen by chance"),)),
+        a_cause("supported", kept=(clue("it was seen"),)),
+        a_cause(
+            "open",
+            broken=(clue("it was not seen"),),
+            unobservable=(clue("u", holds=None, missing="no x", log_this="the x"),),
+        ),
+    )
+
+    @pytest.mark.parametrize("width", [60, 80, 120])
+    def test_each_verdict_shows_what_decides_it(self, width: int) -> None:
+        """Supported before open before contradicted, with clues, places, the missing and the next experiment."""
+        text = " ".join(render(report(judged(findings=[finding(causes=self.CAUSES)])), width).split())
+        found = [text.index(f"{word}: The {word} one") for word in ("supported", "open", "contradicted")]
+
+        assert found == sorted(found)
+        assert "+ it was seen seed42/train.log:3, 9" in text
+        assert "- it was excluded seed42/train.log:3, 9" in text
+        assert "- not so: it was not seen a 1.5 seed42/train.log:3, b 2 seed42/train.log:9" in text
+        assert "? no x → log the x" in text
+        assert "seen by chance" not in text
+        assert [text.count("fix: Mend it."), text.count("settle: Try it.")] == [1, 2]
+
+    def test_verdicts_that_differ_name_what_they_are_about(self) -> None:
+        """Findings of one rule share a verdict where they agree; where they do not, the metric is named."""
+        ours, theirs = (a_cause(verdict, kept=(clue("k"),)) for verdict in ("supported", "open"))
+        other = Cause("c-supported", ours.title, "open", settle="Try it.")
+        found = [finding(causes=(ours, theirs)), finding(metric="f1", causes=(other, theirs))]
+        text = " ".join(render(report(judged(findings=found)), 120).split())
+
+        assert "supported for val.auroc: The supported one" in text
+        assert "open for val.f1: The supported one" in text
+        assert text.count("open: The open one") == 1
+
+    def test_what_follows_from_a_finding_across_runs_points_there(self) -> None:
+        """It is no head of its own, and its remedy is not offered."""
+        leading = finding("identical", runs=("a", "b"))
+        folded = finding("plateau", folded_under="identical", do=("Tune it.",))
+        text = render(report(judged(findings=[folded]), judged(run("b")), across_runs=(leading,)), 100)
+
+        assert "Follows from identical (see across runs)" in text
+        assert "plateau: the message of plateau" in text
+        assert "Tune it." not in text
+
+
 class TestHostileText:
     """What a log may not do to a terminal."""
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from series import FEW
+from series import FEW, NOISES
 
-from postmortem.stats import block_means, noise, resolution
+from postmortem.stats import block_means, noise, noise_of_means, resolution
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,11 @@ def test_block_means_keep_the_total(values: list[float], blocks: int) -> None:
     assert len(means) == min(blocks, len(y))
     assert sizes.max() - sizes.min() <= 1
     assert means @ sizes == pytest.approx(y.sum(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["white", "ar1"])
+def test_noise_of_means_is_the_sd_of_means(kind: str) -> None:
+    """Means of 40 points scatter by what is said, to a quarter, also where neighbours are alike."""
+    y = NOISES[kind](np.random.default_rng(5), 8000)
+
+    assert noise_of_means(y, 40) == pytest.approx(float(np.std(block_means(y, 200))), rel=0.25)

@@ -62,6 +62,24 @@ def test_mlflow_lines_are_read_in_all_their_forms(tmp_path: Path) -> None:
     assert run.owned == {path for path in folder.rglob("*") if path.is_file()}
 
 
+def test_mlflow_tags_are_settings_and_name_old_runs(tmp_path: Path) -> None:
+    """What the user noted is a setting, what MLflow notes itself is not, but for the name old stores keep there."""
+    folder = mlflow_run(tmp_path, {"m": "1 1 1\n"})
+    (folder / "meta.yaml").write_text("run_id: f00\nstatus: 3\n")
+    (folder / "tags").mkdir()
+    for name, text in {"mlflow.runName": "old-owl\n", "mlflow.user": "me", "dataset": "v2"}.items():
+        (folder / "tags" / name).write_text(text)
+    run = only(mlflow, folder)
+    assert (run.name, told(run)) == ("old-owl", {"lr": "0.1", "dataset": "v2"})
+    path = database(
+        tmp_path / "mlflow.db",
+        MLFLOW + "CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT); UPDATE runs SET name = NULL;"
+        "INSERT INTO tags VALUES ('mlflow.runName', 'old-owl', 'aaaaaaaaaa'), ('dataset', 'v2', 'aaaaaaaaaa');",
+    )
+    first = sqlite_stores.read(path, "shown")[0]
+    assert (first.name, told(first)) == ("old-owl", {"lr": "0.1", "dataset": "v2"})
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [("3", "finished"), ("FINISHED", "finished"), ("4", "traceback"), ("5", "killed"), ("1", None), ("RUNNING", None)],

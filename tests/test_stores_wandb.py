@@ -160,7 +160,7 @@ MANY = [history(_step=at, loss=1 / (at + 1), pad="x" * 900) for at in range(200)
 WHOLE = framed(MANY)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(7, len(WHOLE) - 1))
 def test_wandb_cut_anywhere_keeps_every_whole_record(tmp_path: Path, cut: int) -> None:
     """A killed process leaves an unfinished last record; all before it are read, and the cut is said."""
@@ -174,7 +174,7 @@ def test_wandb_cut_anywhere_keeps_every_whole_record(tmp_path: Path, cut: int) -
     assert bool(problems(run)) == bool(WHOLE[len(clean) : cut].strip(b"\0"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(7, len(WHOLE) - 1), flip=st.integers(1, 255))
 def test_wandb_damage_costs_no_more_than_its_block(tmp_path: Path, at: int, flip: int) -> None:
     """A flipped byte is found by its checksum; the records of other blocks are read, and none with a wrong value."""
@@ -193,6 +193,25 @@ def test_wandb_record_longer_than_blocks_is_put_together(tmp_path: Path) -> None
     """A record may span many blocks, and start in the last bytes of one."""
     records = [history(pad="x" * size, loss=size) for size in (100_000, 32_600, 5, 32_768, 70_000)]
     assert series(only(wandb, wandb_run(tmp_path, records)), "loss") == [100_000, 32_600, 5, 32_768, 70_000]
+
+
+def test_wandb_records_decoded_together_are_those_decoded_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where batches end changes nothing: plain and nested values, media, settings, a summary, an exit, a broken one."""
+    rows = [history(_step=at, loss=1 / (at + 1), word="x", deep={"b": at}) for at in range(20)]
+    media = message((2, message(item(("pic", "_type"), "image"), item(("pic", "width"), 9), item("lr", 0.5))))
+    config = [message((5, message(item("lr", rate)))) for rate in (0.1, 0.2)]
+    broken = b"\x12\x05\x0a"
+    folder = wandb_run(tmp_path, [*rows[:9], media, config[0], broken, *rows[9:], config[1], exit_record(0)])
+    whole = only(wandb, folder)
+    monkeypatch.setattr(wandb, "_BATCH", 0)
+    alone = only(wandb, folder)
+    assert points(whole).equals(points(alone))
+    assert points(whole).height == 41
+    assert (told(whole), notes(whole), problems(whole)) == (told(alone), notes(alone), problems(alone))
+    assert (told(whole), len(notes(whole))) == ({"lr": "0.2"}, 1)
+    assert "1 records could not be decoded" in problems(whole)
 
 
 @pytest.mark.parametrize(

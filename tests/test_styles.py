@@ -49,7 +49,7 @@ def test_a_style_is_read(style: str, tmp_path: Path) -> None:
     assert got == want | {("val", epoch): styles.val(epoch) for epoch in epochs}
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.sampled_from(styles.NAMES), st.floats(0.4, 1))
 def test_a_cut_loses_no_complete_record_and_invents_none(style: str, share: float) -> None:
     """The readings of a beginning are the beginning of the readings, but for its last line, which may be cut."""
@@ -62,7 +62,7 @@ def test_a_cut_loses_no_complete_record_and_invents_none(style: str, share: floa
     assert {point for point in _points(cut, last + 1) if point[0] == last} <= set(_points(whole, last + 1))
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.sampled_from(styles.NAMES), st.integers(1, 100))
 def test_two_halves_are_the_whole(style: str, at: int) -> None:
     """A log that was divided at a line gives in two files what it gave in one."""

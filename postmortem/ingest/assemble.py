@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from postmortem import names, schema
-from postmortem.ingest import numbered, restarts
+from postmortem.ingest import numbered, repeats, restarts
 from postmortem.ingest.reading import LINES, SETTINGS, Reading
-from postmortem.ingest.same import Capture, aligned, equal_as_printed, processes, without_copies
+from postmortem.ingest.same import Capture, aligned, processes, without_copies
 from postmortem.ingest.stores.recorded import Recorded
 from postmortem.model import Run, Source
 
@@ -102,8 +102,9 @@ def _beside(folder: str, configs: Sequence[tuple[str, Reading]], homes: Containe
 
 def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], settings: Mapping[str, str]) -> list[Run]:
     readings = aligned(group)
-    events = _stacked(readings, "notes")
-    metrics = restarts.divide_sources(_metrics(readings), events.filter(pl.col("kind") == "restart"))
+    points, disagreements = _metrics(readings)
+    events = pl.concat([_stacked(readings, "notes"), disagreements])
+    metrics = restarts.divide_sources(points, events.filter(pl.col("kind") == "restart"))
     marks = _marks(metrics)
     frames = {
         "metrics": metrics,
@@ -154,9 +155,9 @@ _ENDS = ("traceback", "oom", "killed", "finished", "early-stop", "checkpoint", "
 def _marks(metrics: pl.DataFrame) -> pl.DataFrame:
     """``source``, ``line``, ``part`` and ``attempt`` of the lines that measure, by line; empty when all is one part."""
     marks = metrics if _last(metrics, "part") or _last(metrics, "attempt") else metrics.clear()
-    marks = marks.select(pl.col("source").cast(pl.String), "line", "part", "attempt")
     last = (pl.col("line") != pl.col("line").shift(-1)) | (pl.col("source") != pl.col("source").shift(-1))
-    return marks.filter(last.fill_null(True)).unique(["source", "line"], keep="last").sort("line")
+    marks = marks.filter(last.fill_null(True)).select(pl.col("source").cast(pl.String), "line", "part", "attempt")
+    return marks.unique(["source", "line"], keep="last").sort("line")
 
 
 def _last(metrics: pl.DataFrame, of: str) -> int:
@@ -203,15 +204,15 @@ def _stacked(readings: Sequence[Reading], name: str) -> pl.DataFrame:
     return pl.concat(frame.with_columns(source=pl.lit(source)) for frame, source in some)
 
 
-def _metrics(readings: Sequence[Reading]) -> pl.DataFrame:
-    """Points with their meaning; of a value told by several files the one with most digits is kept."""
+def _metrics(readings: Sequence[Reading]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Points with their meaning, each value once; and where files disagree, see ``repeats``."""
     points = _stacked(readings, "points").with_columns(pl.col("label", "split", "source").cast(schema.NAME))
     seen = points.select("label", "split", "source").unique().rows()
     rows = _with_train([(*label, *_meaning(*label)) for label in {(label, split) for label, split, _ in seen}])
     named = pl.DataFrame(rows, schema=dict.fromkeys(("label", "split", "in", "metric"), schema.NAME), orient="row")
     points = points.join(named, on=["label", "split"], how="left", nulls_equal=True, maintain_order="left")
     points = points.drop("split").rename({"in": "split"})
-    return _without_repeats(points) if _meet(seen, rows) else points
+    return repeats.dropped(points) if _meet(seen, rows) else (points, repeats.NO_DISAGREEMENTS)
 
 
 _Meaning = tuple[str, str | None, str, str]  # label and split as read, split and metric as meant
@@ -248,29 +249,6 @@ def _with_train(meanings: Sequence[_Meaning]) -> list[_Meaning]:
         (label, told, "train" if split == "" and metric in given else split, metric)
         for label, told, split, metric in meanings
     ]
-
-
-def _without_repeats(points: pl.DataFrame) -> pl.DataFrame:
-    """Of values that several files tell at one place keeps those of the file that tells them in most digits.
-
-    The place of a series is its step where all files have it, else its epoch. Where a file has several values in an
-    epoch, one of another file repeats them only if it is equal.
-    """
-    series = ["split", "metric"]
-    stepped = pl.col("step").is_not_null().all().over(series)
-    at = pl.when(stepped).then(pl.col("step").cast(pl.Float64)).otherwise("epoch")
-    digits = pl.col("value").cast(pl.String).str.len_bytes().mean().over("source", *series)
-    marked = points.with_columns(at=at, digits=digits)
-    place = [*series, "at"]
-    marked = marked.with_columns(
-        said=pl.col("value").last().over("source", *place),
-        crowded=(pl.len().over("source", *place) > 1).any().over(series),
-    )
-    best = marked.filter(pl.col("at").is_not_null()).sort("digits", descending=True, maintain_order=True)
-    told = best.unique(place, keep="first", maintain_order=True).select(*place, "said", teller="source")
-    met = marked.drop("said").join(told, on=place, how="left", maintain_order="left")
-    repeated = (pl.col("teller") != pl.col("source")) & (~pl.col("crowded") | equal_as_printed("value", "said"))
-    return met.filter(~repeated.fill_null(False)).select(points.columns)
 
 
 def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:

@@ -22,6 +22,7 @@ _STEPS = (
     "total_timesteps",
     "timesteps_so_far",
     "total_env_steps",
+    "total_env_interacts",
     "num_env_steps_sampled_lifetime",
     "num_env_steps",
     "env_steps",

@@ -135,18 +135,19 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     batched = pl.col("batch").is_not_null() | pl.col("within").fill_null(False)
     # A bar that an epoch heads counts its batches; of the others the longest that training draws is the run.
     begun = pl.col("line") >= pl.col("line").filter("measures").min().fill_null(0)
-    headed = pl.col("current").is_not_null() & (pl.col("governs") | pl.col("epoch").is_null())
-    whole = pl.when(begun & pl.col("current").is_null() & ~(headed & pl.col("bars").is_not_null()).any()).then("bars")
-    trained = ~pl.col("split").is_in(["val", "test"]).fill_null(False)
+    runs_on = _runs_on(counters)
+    headed = pl.col("current").is_not_null() & (pl.col("governs") | pl.col("epoch").is_null()) & pl.lit(not runs_on)
+    whole = pl.when(
+        begun & (pl.col("current").is_null() | pl.lit(runs_on)) & ~(headed & pl.col("bars").is_not_null()).any()
+    ).then("bars")
     keys = {
         # Counted from 0 and up to it ("Epoch 2/2"), the total is that of the last epoch.
         "epochs": pl.col("epochs")
         + ((pl.col("epoch").min() == 0) & (pl.col("epoch") == pl.col("epochs")).any()).cast(pl.Float64),
-        "steps": pl.when(~batched & trained).then(pl.coalesce("steps", pl.when(whole == whole.max()).then(whole))),
-        "steps_per_epoch": pl.when(batched)
-        .then(pl.coalesce("batches", "steps", "bars"))
-        .when(headed)
-        .then("bars"),
+        "steps": pl.when(~batched & ~_evaluates(pl.col("split"))).then(
+            pl.coalesce("steps", pl.when(whole == whole.max()).then(whole))
+        ),
+        "steps_per_epoch": pl.when(batched).then(pl.coalesce("batches", "steps", "bars")).when(headed).then("bars"),
         "n_train": pl.col("samples"),
     }
     totals = counters.select("line", **keys)
@@ -154,7 +155,20 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([_NO_TOTALS, *said]).sort("line")
 
 
+def _evaluates(split: pl.Expr) -> pl.Expr:
+    """Counters of a pass over other data say nothing of where training stands (``Epoch(val) [3][20/20]``)."""
+    return split.is_in(["val", "test"]).fill_null(False)
+
+
 _NO_TOTALS = pl.DataFrame(schema={"line": pl.UInt32(), "key": pl.String(), "value": pl.String()})
+
+
+def _runs_on(counters: pl.DataFrame) -> bool:
+    """Whether one bar is drawn on and on through several epochs."""
+    bars = counters.filter(pl.col("bar").is_not_null() & pl.col("current").is_not_null())
+    later = pl.col("current").diff().over("bars") > 0
+    grown = pl.col("bar").diff().over("bars") > 0
+    return bool(bars.select((later & grown).any() & ~(later & ~grown).any()).item())
 
 
 def _changes(totals: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -181,7 +195,7 @@ def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:
     # A shorter count without an epoch of its own is a pass over another set of data.
     other_pass = (pl.col("total") < pl.col("total").max()) & pl.col("epoch").is_null() & pl.col("batch").is_not_null()
     rows = rows.with_columns(other=other_pass.fill_null(False)).with_columns(
-        index=pl.when(~pl.col("other")).then("index")
+        index=pl.when(~pl.col("other") & ~(pl.col("batch").is_not_null() & _evaluates(pl.col("split")))).then("index")
     )
     known = pl.col("total").is_not_null() & pl.col("current").is_not_null()
     base = 0 if rows["current"].min() == 0 else 1

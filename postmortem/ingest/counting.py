@@ -20,13 +20,14 @@ TOTAL_OF: dict[Kind, Kind] = {
 }
 
 _EPOCH = frozenset({"epoch", "ep"})
-_BATCH = frozenset({"batch", "minibatch", "mini-batch", "batch_idx", "n_batch", "batch idx"})
+_BATCH = frozenset({"batch", "minibatch", "mini batch", "n batch"})
 _STEP_WORDS = (
     "step global_step globalstep iter iters iteration update num_updates up timestep timesteps total_timesteps "
-    "optimizer_step optim_step it round global_iter training_step current_step gradient_step micro_step "
+    "optimizer_step optim_step it round global_iter training_step current_step gradient_step micro_step num_timesteps "
     "episode episodes generation"
 )
 _STEP = frozenset(_STEP_WORDS.split())
+_COARSE = frozenset(("episode", "episodes", "generation", "round", "it", "up"))
 # Words that may stand before a counter which governs what follows ("Starting epoch 3", "=== Results for epoch 3").
 _OPENING = (
     "begin beginning of start starting started running results for at end after finished completed summary metrics "
@@ -62,10 +63,17 @@ def kind_of(label: str, before: Kind | None, seen: frozenset[Kind]) -> Kind | No
     return "step" if joined in _STEP and (" " in plain or "step" not in seen) else None
 
 
+def is_step(label: str) -> bool:
+    """Whether a label names steps, which count finer than episodes and rounds."""
+    joined = plain_words(label).replace(" ", "_")
+    return joined in _STEP and joined not in _COARSE
+
+
 def plain_words(label: str) -> str:
     """A label in lower case and English without splits and the words that may open a heading."""
-    words = names.english(label.lower()).strip(_DECORATION).replace("_", " ").split()
-    words = [names.english_word(word) for word in words if names.split_word(word) is None]
+    words = [word for word in names.words(label.strip(_DECORATION)) if names.split_word(word) is None]
+    if len(words) > 1 and words[-1] in ("idx", "index", "id", "no", "num", "number", "#"):
+        del words[-1]
     while len(words) > 1 and words[0] in OPENERS:
         del words[0]
     return " ".join(words)

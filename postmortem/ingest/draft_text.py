@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -43,8 +42,15 @@ def plain(name: str) -> str:
 
 def quoted(text: str) -> str:
     """A text in quotes."""
-    printable = all(char.isprintable() for char in text)
-    return "'" + text.replace("'", "''") + "'" if printable else json.dumps(text)
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() else "\\t" if char == "\t" else f"\\U{ord(char):08x}"
 
 
 def comment(text: str) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from postmortem.ingest import detect, keyvalue
+from postmortem.ingest import detect, keyvalue, settings
 from postmortem.ingest.lines import read_lines, sample
 from postmortem.ingest.pack import ColumnPack, Pack, with_metrics
 from postmortem.ingest.reading import Reading
+from postmortem.ingest.stores import claiming, tfevents
 
 _WINDOW = 400  # lines of each part of the file that is scored
+_HEAD = 64  # bytes that tell an event file
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Explanation:
 
 def explain(path: Path, packs: Iterable[Pack] = ()) -> Explanation:
     """Reads a file as an analysis would, and tells how the reader was chosen."""
+    recorded = _recorded(path)
+    if recorded is not None:
+        return recorded
     text = read_lines(path)
     packs = list(packs)
     reading = detect.read(text, str(path), packs)
@@ -58,6 +63,34 @@ def explain(path: Path, packs: Iterable[Pack] = ()) -> Explanation:
     scores = [_score(each, text.lines, probe) for each in detect.readers(packs) if each.name not in unknown]
     told = tuple(score for score in scores if score.whole > 0)
     return Explanation(told, len(packs) - len({score.name for score in told} & known), reading, _why(reading, told))
+
+
+def _recorded(path: Path) -> Explanation | None:
+    """How a file is read that no text reader is asked about: by what its bytes or its name say it is."""
+    store = claiming(path)
+    if store is not None:
+        readings = [reading for run in store.read(path, str(path)) for reading in run.readings]
+        what = (store.__doc__ or "").partition(":")[0]
+        return Explanation((), 0, _joined(readings, path), f"it is a store of a tracker ({what})")
+    if path.suffix in (".yaml", ".yml"):
+        return Explanation((), 0, settings.read_config(path, str(path)), "YAML is read as configuration")
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if tfevents.claims(path, head):
+        return Explanation(
+            (), 0, tfevents.read(path, str(path)), "its records are framed as TensorBoard's event files are"
+        )
+    return None
+
+
+def _joined(readings: Sequence[Reading], path: Path) -> Reading:
+    """What several readings of one store said, as one."""
+    if not readings:
+        return Reading(str(path), "store")
+    frames = {name: pl.concat(getattr(each, name) for each in readings) for name in ("points", "notes", "settings")}
+    counts = {name: sum(getattr(each, name) for each in readings) for name in ("lines", "understood")}
+    problems = tuple(problem for each in readings for problem in each.problems)
+    return Reading(str(path), readings[0].format, **frames, **counts, problems=problems)
 
 
 def _score(reader: detect.Reader, lines: pl.DataFrame, probe: pl.DataFrame) -> Score:

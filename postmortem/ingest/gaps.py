@@ -9,7 +9,7 @@ MARK = "\x01"
 """Stands for one number in a shape."""
 
 _UNIT = re.compile(
-    r"(?:%|(?:ms|us|µs|ns|s|secs?|seconds?|mins?|minutes?|m|hours?|hrs?|h|[KMGTkB]|[KMGTkm]i?B|bytes?|it/s|s/it|x|W|"
+    r"(?:%|(?:ms|us|µs|ns|s|secs?|seconds?|mins?|minutes?|m|hours?|hrs?|h|days?|d|[KMGTkB]|[KMGTkm]i?B|bytes?|it/s|s/it|x|W|"
     r"轮|步|回|エポック目?|[a-z]+/s(?:ec|tep|ample)?|tks/s|wps|[mk]?eV|dB|BPC|bpc|nats?|bits?|rows|samples?(?:/s(?:ec)?)?)(?![A-Za-z0-9_]))"
 )
 _SPACED_UNIT = re.compile(
@@ -33,9 +33,13 @@ _BRACKETED = re.compile(r"(?P<text>.*?[A-Za-z.])(?:\([a-z]+\))?:?\s*[\[(]\s*$", 
 # Where a label begins: after punctuation, a closing quote, the word given to a key, a symbol (box lines, emoji).
 _CUT = re.compile(
     r"[,;|\t{}]|\s+--?\s+|  +|[>\]](?:\s|\[|$)|:\s|\)\s(?=\S)|\*\*+|==+|--+|[\"']\s+|=[^\s=]+\s+|[^\x00-\x7f\w]+"
+    r"|(?<=[a-z]{6})[.!?]\s+(?=[A-Z])"
 )
 _SMALL_WORDS = re.compile(
     r"(?i)^(?:[0-9][0-9.,]*\s+)?(?:(?:and|the|a|an|with|at|to|has|had|got|its|our|this|then|gives|giving|yields|achieved|reached)\s+)*"
+)
+_PREPOSITIONS = frozenset(
+    ("to", "from", "at", "by", "than", "of", "in", "for", "about", "over", "under", "near", "until")
 )
 _PRINTED = re.compile(r",\s*(?:device|dtype|grad_fn|requires_grad|shape|size)=(?:'[^']*'|<[^<>]*>|\([^()]*\)|[\w.]+)")
 _LOG_WORDS = re.compile(
@@ -72,7 +76,9 @@ def label(gap: str) -> Name | None:
     if found := _STRONG.match(gap):
         return Name(*_cut(found["text"]), opened=found["open"])
     if found := _WEAK.match(gap):
-        return Name(*_cut(found["text"]), strong=bool(found["verb"]))
+        name = Name(*_cut(found["text"]), strong=bool(found["verb"]))
+        # "the loss falls to 0.3" is said, not measured.
+        return name if name.label.rpartition(" ")[2].lower() not in _PREPOSITIONS else name._replace(label="")
     if found := _GLUED.match(gap):
         return Name(*_cut(found["text"]), strong=False)
     found = _BRACKETED.match(gap)
@@ -125,5 +131,5 @@ def _cut(text: str) -> tuple[str, str]:
     guarded = re.sub(r"\([^()]*\)\s*$", lambda found: "\x02" * len(found[0]), kept)
     cuts = list(_CUT.finditer(guarded))
     start = cuts[-1].end() if cuts else 0
-    label = _SMALL_WORDS.sub("", kept[start:].strip(" \t*#<>-.'\"([{!~").lstrip("/"))
+    label = _SMALL_WORDS.sub("", kept[start:].strip(" \t*#<>-.'\"([{!~").lstrip("/ "))
     return kept[:start], label if len(label) <= 60 and len(label.split()) <= 6 else ""

@@ -29,6 +29,7 @@ _RULE = r"^\s*(?:-{2,}|={2,}|─{2,})(?:\s+(?:-{2,}|={2,}|─{2,}))*\s*$"
 _BAR = re.compile(r":?\s+[0-9]+%(?:\||\s).*$|:\s*$")  # behind names or cells: "640: 100%|###| 8/8 [00:04<00:00]"
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?:nan|inf)"
 _CELL = re.compile(rf"(?i)^(?:(?:{_NUMBER})(?:/[0-9]+|%|[KMG]i?B?|m?s|m|h)?|(?:[0-9]+:){{1,2}}[0-9.]+|n/?a|none|-+)$")
+_PLACE = re.compile(r"^[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?$")
 _NAMES_APART = re.compile(r"\S+(?: \S+)*")
 _WORDS_APART = re.compile(r"\S+")
 _MEASURES = frozenset(("loss", "score", "reward", "adversarial", "lr", "grad_norm"))
@@ -36,6 +37,7 @@ _AXES = {"E": "epoch", "Ep": "epoch", "Itn": "epoch", "#": "step"}  # where they
 _IGNORED = re.compile(r"(?i)^(?:remaining|eta)\b|\b(?:remaining|eta)$")
 _NO_POINTS, _NO_TOTALS = pl.DataFrame(schema=POINTS), pl.DataFrame(schema=SETTINGS)
 _NEAR = 3  # written lines after a header among which its first row stands
+_FAR = 200  # written lines without a row after which a table has ended
 _TITLE = re.compile(r"^\W*(?P<words>[A-Za-z]+(?: [A-Za-z]+)?)\s+(?=[-+]?\.?[0-9])")
 _MOST_TITLE = 3  # columns that a title may take
 _WHOLE = "all"  # the row of a table by class that stands for all of them
@@ -184,6 +186,8 @@ def _rows(told: Messages, lines: pl.DataFrame, headers: pl.DataFrame) -> pl.Data
     rows = under.join(looks, on=["header", "ruling", "mask"], nulls_equal=True, maintain_order="left")
     rows = rows.filter(pl.col("cells").is_not_null())
     rows = rows.filter(pl.col("row").min().over("top") - pl.col("top") <= _NEAR)
+    ended = (pl.col("row").diff() > _FAR).fill_null(False).cum_sum().over("top") > 0
+    rows = rows.filter(~ended)
     return rows.select("top", "row", "line", "header", "body", "cells")
 
 
@@ -209,6 +213,8 @@ def _cells(header: str, ruling: str, body: str) -> list[_Cell] | None:
     if titled and found[0][0] != _WHOLE:
         return []
     cells = list(zip(under, found, strict=True))[titled:]
+    if any(axes.is_position(_label(name)) and not _PLACE.match(text) for name, (text, _, _) in cells):
+        return None
     return [_Cell(_label(name), start, end - start) for name, (_, start, end) in cells if not _IGNORED.search(name)]
 
 
@@ -244,8 +250,8 @@ def _table(rows: pl.DataFrame) -> pl.DataFrame:
     value = pl.when(texts.str.contains(r"(?i)^[-+]?(?:nan|inf)")).then(texts).otherwise(bare)
     cells = cells.with_columns(value=value)
     wide = cells.pivot("label", index=["row", "line"], values="value", aggregate_function="first")
-    values = wide.drop("row", "line").select(axes.number(column) for column in wide.drop("row", "line").iter_columns())
-    return records.points(Records(values, wide["line"]))
+    labels = cells.group_by("label").agg(pl.col("start").min()).sort("start")["label"]
+    return records.points(Records(wide.select(axes.number(wide[label]) for label in labels), wide["line"]))
 
 
 def _totals(rows: pl.DataFrame) -> pl.DataFrame:

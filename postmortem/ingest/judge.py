@@ -49,19 +49,28 @@ def measurements(
     facts = _with_facts(fields, values, start)
     core, known, strong, counted = (pl.col(name) for name in ("core", "known", "strong", "counted"))
     dense, floats = pl.col("coverage") >= _SPARSE, ~pl.col("integers")
-    measured = counted & (strong | known | core)
+    # A sentence about a run counts too ("after epoch 3 the loss is 0.4"); a log says so again and again.
+    measured = counted & (strong | known | core) & (dense | (pl.col("lines") >= _SERIES))
     # What stays the same is a setting repeated, but for the learning rate, which many logs print each epoch.
     novel = pl.col("changing") | (pl.col("lines") == 1)
     unknown = strong & novel & (floats | (pl.col("changing") & (pl.col("lines") >= _SERIES)))
     placed = pl.col("begun") & pl.when(known).then(pl.col("changing") | (strong & (pl.col("lr") | novel))).otherwise(
         unknown
     )
-    placed |= known & strong & pl.col("changing") & (pl.col("lines") >= _SERIES)
     alone = ~pl.col("config") & dense & pl.when(core).then(pl.col("changing") | pl.col("begun")).otherwise(placed)
     alone &= ~pl.col("dump") | ((core | known) & pl.col("changing"))
     told = strong | (counted & dense & floats)
     beside = told & ~pl.col("config") & (core & pl.col("changing")).any().over("shape")
-    kept = facts.filter(measured | alone | beside) if trains or _trains(facts) else facts.clear()
+    recurring = (
+        (pl.col("begun") if start is not None else pl.lit(True))
+        & known
+        & strong
+        & ~pl.col("config")
+        & ~pl.col("dump")
+        & pl.col("changing")
+        & (pl.col("lines") >= _SERIES)
+    )
+    kept = facts.filter(measured | alone | beside | recurring) if trains or _trains(facts) else facts.clear()
     return fields.join(kept, on=["shape", "slot"], how="semi", maintain_order="left")
 
 

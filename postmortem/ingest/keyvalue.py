@@ -23,7 +23,7 @@ from postmortem.ingest import (
 from postmortem.ingest.lines import Text, clip
 from postmortem.ingest.reading import LINES, POINTS, SETTINGS, Reading
 from postmortem.ingest.shapes import Messages, Numbers
-from postmortem.ingest.template import header_split
+from postmortem.ingest.template import WHOLE_RUN, header_split
 
 NAME = "key-value"
 
@@ -64,9 +64,19 @@ def _relined(reading: Reading, physical: pl.Series) -> Reading:
     return replace(reading, points=points, notes=notes, settings=stated, unread=unread, understood=understood)
 
 
+def _rejoined(lines: pl.DataFrame) -> pl.DataFrame:
+    """Repeats a label at the start of a line when Rich broke the line of a bar between it and its number."""
+    bars = lines["text"].str.contains("━", literal=True)
+    if not bars.any():
+        return lines
+    label = pl.when(bars).then(pl.col("text").str.extract(r"([A-Za-z_][\w/.@-]*:)\s*$")).shift()
+    broken = label.is_not_null() & pl.col("text").str.contains(r"^\s+[-+]?(?:[0-9.]+|nan|inf)(?:\s|$|e)")
+    return lines.with_columns(text=pl.when(broken).then(label + pl.col("text")).otherwise("text"))
+
+
 def _read(text: Text, source: str) -> Reading:
     lines = text.lines
-    told = shapes.messages(lines)
+    told = shapes.messages(_rejoined(lines))
     happened, telling = events.find_with_lines(told, source)
     found = measured(told, happened, text, source)
     points, counters = found.points, found.counters
@@ -89,7 +99,7 @@ class Measured:
     Attributes:
         counters, headings: See ``context.positions``.
         totals: What the counters say was planned, as a frame of SETTINGS.
-        tabled: Lines of tables.
+        tabled: Lines of a tracker's summary and of tables.
     """
 
     points: pl.DataFrame
@@ -113,14 +123,15 @@ def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str, si
     cells, turned_lines = turned.read(told)
     figures, figure_lines = coco.read(told)
     tried = trials.read(told)
-    tabled = pl.concat([tables.lines, turned_lines, figure_lines, tried.lines])
+    summary = told.having(pl.col("body").str.starts_with("wandb:"))["line"]  # repeats the last values at the end
+    tabled = pl.concat([tables.lines, turned_lines, figure_lines, tried.lines, summary])
     rest = told.without(tabled) if len(tabled) else told
     cut = None if text.finished or text.lines.is_empty() else int(text.lines["line"][-1])
     found = _without_cut_number(shapes.numbers(rest, cut), text)
     counters = context.counted(_counters(found))
     headings = _headings(rest, counters)
     accepted = pl.concat([_accepted(found, counters, happened, since), cells, figures], how="diagonal").sort("line")
-    points = _last_states(_points(accepted, counters, headings, told, source), counters)
+    points = _without_old_states(_points(accepted, counters, headings, told, source), counters)
     tabular = _under_headings(tables.points, counters, headings)
     points = pl.concat([points, tabular, tried.points]).sort("line", maintain_order=True)
     totals = pl.concat([_stated_totals(counters, points), tables.totals, tried.settings])
@@ -200,9 +211,10 @@ def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame, si
 
 
 def _announced(found: Numbers, happened: pl.DataFrame) -> pl.Series:
-    """Lines that repeat a value in an announcement (``New best! AUC: 0.58``) without counting."""
+    """Lines that repeat a value in an announcement (``New best! AUC: 0.58 at epoch 3``), headed by no counter."""
     lines = happened.filter(pl.col("kind").is_in(_ANNOUNCEMENTS))["line"]
-    counted = found.fields.filter("counted")["shape"].unique()
+    heads = found.fields.sort("slot").unique("shape", keep="first")
+    counted = heads.filter(pl.col("kind") != "value")["shape"]
     rows = found.lines.filter(pl.col("line").is_in(lines.implode()) & ~pl.col("shape").is_in(counted.implode()))
     return rows["line"]
 
@@ -237,15 +249,21 @@ def _points(
     return rows.with_columns(split=pl.coalesce(known, _own_split(accepted["label"]))).select(list(POINTS)).cast(POINTS)
 
 
-def _last_states(points: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
-    """Without what the bar of an epoch showed before its last state: until it is measured again, a value is old."""
+def _without_old_states(points: pl.DataFrame, counters: pl.DataFrame) -> pl.DataFrame:
+    """Without what the bar of an epoch shows again: until a value is measured anew, the bar holds the old one.
+
+    Of equal states one after the other the last counts, and of the state an epoch began with, none that is replaced.
+    """
     bars = counters.filter(pl.col("governs") & pl.col("epoch").is_not_null() & pl.col("bar").is_not_null())["line"]
     if bars.is_empty():
         return points
-    drawn = pl.col("line").is_in(bars.implode())
+    drawn, value = pl.col("line").is_in(bars.implode()), pl.col("value")
     shown = points.filter(drawn).with_columns(turn=(pl.col("epoch").diff() != 0).fill_null(True).cum_sum())
-    last = shown.unique(["turn", "label"], keep="last", maintain_order=True).drop("turn")
-    return pl.concat([points.filter(~drawn), last]).sort("line", maintain_order=True)
+    shown = shown.filter((value != value.shift(-1).over("turn", "label")).fill_null(True))
+    begins = (pl.col("turn") != pl.col("turn").shift().over("label")).fill_null(False)
+    old = begins & (value == value.shift().over("label")) & (pl.len().over("turn", "label") > 1)
+    kept = shown.filter(~old.fill_null(False)).drop("turn")
+    return pl.concat([points.filter(~drawn), kept]).sort("line", maintain_order=True)
 
 
 def _under_headings(points: pl.DataFrame, counters: pl.DataFrame, headings: pl.DataFrame) -> pl.DataFrame:
@@ -262,4 +280,5 @@ def _under_headings(points: pl.DataFrame, counters: pl.DataFrame, headings: pl.D
 def _own_split(labels: pl.Series) -> pl.Expr:
     """The split a line or the heading above gives; null for labels that name one, which no heading overrules."""
     telling = [label for label in labels.unique() if names.parse(label).split]
-    return pl.when(~pl.col("label").is_in(telling)).then(pl.coalesce("split", "split_placed"))
+    given = pl.coalesce("split", "split_placed")
+    return pl.when(~pl.col("label").is_in(telling) | (pl.col("split") == WHOLE_RUN)).then(given)

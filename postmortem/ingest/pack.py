@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from postmortem import names, yamlfile
 from postmortem.builtin import shipped
 from postmortem.errors import ConfigError, FormatError, InputError, Problem
+from postmortem.ingest.needed import needed_text
 from postmortem.ingest.regex import Pattern, captures, either
 from postmortem.schema import EVENT_KINDS
 
@@ -340,35 +341,6 @@ def _lint(pack: FormatPack, document: yamlfile.Document) -> Iterator[Problem]:
                     f"the capture {name!r} misses nan and inf, which a diverged run prints",
                     r"capture the number as \S+ (or [^,\s]+ before a comma)",
                 )
-
-
-def needed_text(regex: str) -> str:
-    """The longest text that a pattern cannot match without, in lower case; "" when none is certain.
-
-    To look for it costs a thousandth of compiling the pattern, which Polars does anew for most files of a folder: it
-    keeps 32 patterns.
-    """
-    if re.search(r"\[\^?\]|\[\[|\(\?[a-z]*x", regex):
-        return ""  # classes with brackets inside, and patterns with free spacing
-    runs, depth, closing = [""], 0, ""  # closing: what ends the class or the count that is being passed over
-    for token in _TOKEN.finditer(regex):
-        text = token.group()
-        if closing:
-            closing = "" if text == closing else closing
-        elif text in "[{(" or text.startswith("("):
-            closing = {"[": "]", "{": "}"}.get(text, "")
-            depth += text.startswith("(")
-            runs[-1:] = [runs[-1][:-1] if text == "{" else runs[-1], ""]
-        elif text == "|" and not depth:
-            return ""
-        elif text in "?*":
-            runs[-1:] = [runs[-1][:-1], ""]
-        elif text in ")+.^$" or text[1:].isalnum():
-            depth -= text == ")"
-            runs.append("")
-        elif not depth:
-            runs[-1] += text[-1]
-    return max(runs, key=len).lower()
 
 
 def _misses_nan(label: str, body: str) -> bool:

@@ -83,6 +83,13 @@ class Capture:
         """The first epoch told."""
         return self.by_epoch["at"].min()  # type: ignore[return-value]
 
+    @cached_property
+    def places(self) -> tuple[float, float, float] | None:
+        """The first and the last step, else epoch, and the usual distance between neighbours; None without any."""
+        told = self.by_epoch if self.by_step.is_empty() else self.by_step
+        at = told["at"].unique().sort()
+        return (at[0], at[-1], float(at.diff().median() or 0)) if len(at) else None  # type: ignore[arg-type]
+
     def _placed(self, key: str) -> pl.DataFrame:
         if self.reading.points[key].null_count() == self.reading.points.height:
             return pl.DataFrame(schema=_PLACES)
@@ -150,11 +157,29 @@ def processes(captures: Sequence[Capture]) -> list[list[Capture]]:
     groups: list[list[Capture]] = []
     for one in captures:
         home = next((group for group in groups if all(_complete(one, other) for other in group)), None)
-        if home is None:
-            groups.append([one])
+        before = next((group for group in groups if _follows(one, group)), None)
+        after = next((group for group in groups if all(_follows(other, [one]) for other in group[:1])), None)
+        if home is not None or before is not None:
+            (home or before or []).append(one)
+        elif after is not None:
+            after.insert(0, one)
         else:
-            home.append(one)
+            groups.append([one])
     return groups
+
+
+def _follows(one: Capture, group: Sequence[Capture]) -> bool:
+    """Whether a file begins where others of its kind and name end, numbers in the name aside: one log over files."""
+    last = group[-1]
+    alike = one.reading.format == last.reading.format and _letters(one) == _letters(last)
+    if not alike or one.folder != last.folder or not one.places or not last.places:
+        return False
+    usual = last.places[2] or one.places[2]
+    return 0 < one.places[0] - last.places[1] <= 1.5 * usual
+
+
+def _letters(capture: Capture) -> str:
+    return re.sub(r"[\W\d_]+", " ", Path(capture.reading.source).name).strip()
 
 
 def _is_copy(one: Capture, other: Capture) -> bool:

@@ -29,7 +29,7 @@ FEW = 3
 """Settings every training has, from which a text without measurements is taken for a training log."""
 
 _PAIR = (
-    r"^[\s\-*•·>#|+]*(?:[0-9]{1,2}[.)] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]*?)\s*(?::|=|\.{3,})\s*"
+    r"^[\s\-*•·>#|+=]*(?:[0-9]{1,2}[.)] |\[[A-Za-z]+\] )?((?:--)?[\p{L}_][\p{L}0-9_./ \-()#]*?)\s*(?::|=+>?|\.{3,})\s*"
     r"(['\"]?[^\s'\"].*?)[\s,;]*$"
 )
 _SEVERAL = r"[:=]\s*[^\s:=][^:=]*[,;|\s]\s*[A-Za-z_][\w ./-]*\s*[:=]\s*\S"

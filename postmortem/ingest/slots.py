@@ -46,13 +46,13 @@ _NO_LABEL = re.compile(r"['\"\\`]|\.(?:py|h|hpp|cc|cpp|c|cu|go|rs|js|ts|java|yam
 _MOST_MEMBERS = 16
 _SKIPPED = frozenset(("eta", "remaining", "pid", "port", "line", "in"))
 _WORDS = re.compile(r"[^\W\d_]+")
+_PASS = re.compile(r"\w\((\w+)\)\s*[\[(]\s*$")
 _OF_MEAN = re.compile(r"(?i)(?:avg|average|mean)[ _]")
 _AVERAGE = re.compile(r"^%?[A-Za-z]{0,3}\s*\(\s*$")
 _NEXT_COUNTER = re.compile(r"^\]?\s*,?\s*[\[(]\s*$")
 _BARRED = re.compile(r"%\|[^|]*\|\s*$|^\s*\|[^|]*\|\s*$")
-_NAMES = re.compile(r"\s*[:=]\s+$")
+_NAMES = re.compile(r"\)?\s*[:=]\s+$")
 _TELLS = re.compile(r"[\s)\],]*(?::|=|\bis|\bwas|->)\s*$")
-_CONDITIONED = re.compile(rf"(?P<label>[^@{MARK}]*\S\s*@\s*\[[^\]]*\])\s*[:=]\s*$")
 _KNOWN = ("loss", "score", "reward")
 _PAIR = re.compile(r"(?P<head>.*?)\(?\b(?P<one>[A-Za-z]+)\s*/\s*(?P<other>[A-Za-z]+)\b\)?(?P<tail>.*)$")
 _KEYS = re.compile(r"""(['"])(?P<key>[^'"]{1,60})\1\s*:\s*\{|\}""")
@@ -66,6 +66,7 @@ class _State:
     """What has been read of the line so far.
 
     Attributes:
+        texts: What stands before, between and behind the numbers.
         section: A heading within the line, put before labels (``Gate - ``).
         path: Keys of the nested dicts that are open.
         listed: The first member of the list that is open.
@@ -74,9 +75,11 @@ class _State:
         quantity: What following numbers measure that name only a split.
         pending: The measurement of a counter read just now (``Loss at epoch 3: ``).
         barred: A bar follows the number (``loss 0.3: 45%|###``).
+        fraction: The label of a number that goes on in ``/``: ``Accuracy: 9815/10000 (98%)``.
         pair: Slot and split of the second number of ``loss (train/val) = 0.3/0.4``.
     """
 
+    texts: list[str]
     fields: list[Field] = field(default_factory=list)
     split: str | None = None
     section: str = ""
@@ -87,6 +90,7 @@ class _State:
     quantity: str = ""
     pending: str = ""
     barred: bool = False
+    fraction: str = ""
     pair: tuple[int, str] | None = None
 
 
@@ -97,21 +101,19 @@ def read(message: str) -> list[Field]:
         message: A line with ``MARK`` for each number.
     """
     texts = message.split(MARK)
-    state = _State()
+    state = _State(texts)
     for at in range(len(texts) - 1):
-        _read_slot(state, texts, at)
+        _read_slot(state, at)
     return state.fields
 
 
-def _read_slot(state: _State, texts: list[str], at: int) -> None:
+def _read_slot(state: _State, at: int) -> None:
+    texts = state.texts
     gap, after = texts[at], texts[at + 1]
     state.barred = at + 2 < len(texts) and texts[at + 2].startswith("%")
     _track_brackets(state, gap)
     last = state.fields[-1] if state.fields and state.fields[-1].slot == at - 1 else None
     if state.listed is not None and _read_member(state, state.listed, gap, at):
-        return
-    if conditioned := _conditioned(texts, at):
-        state.fields = [*(item for item in state.fields if item.slot not in conditioned.named), conditioned]
         return
     if gap == ":" or after == ":" or gaps.goes_on(after):
         return  # a clock, a version, a hash
@@ -121,17 +123,6 @@ def _read_slot(state: _State, texts: list[str], at: int) -> None:
     found = found or _labelled(state, gap, after, at)
     if found is not None:
         state.fields.append(found)
-
-
-def _conditioned(texts: list[str], at: int) -> Field | None:
-    """``Average Precision (AP) @[ IoU=0.50:0.95 | area= all | maxDets=100 ] = 0.31``: the conditions name it."""
-    if "]" not in texts[at] or "@" not in "".join(texts[:at]):
-        return None
-    found = _CONDITIONED.search(MARK.join(texts[: at + 1]))
-    if found is None:
-        return None
-    label = re.sub(r"\s+", " ", found["label"]).strip()
-    return Field(at, "value", label, named=tuple(range(at - label.count(MARK), at)))
 
 
 def _follows(state: _State, last: Field, gap: str, after: str, at: int) -> bool:
@@ -186,8 +177,13 @@ def _counter_without_label(gap: str, after: str, at: int, state: _State) -> Fiel
         return Field(at, "batch", "batch")
     if totalled and counters == ["value"] and gap.strip() == "[" and _role_of(state.fields[0].label) == "loss":
         return Field(at, "sample", "sample")  # "loss: 0.3  [ 6400/60000]"
-    if counters == ["epoch"] and _NEXT_COUNTER.match(gap) and after.startswith("]"):
+    if counters == ["epoch"] and (_NEXT_COUNTER.match(gap) or gap.strip() == ",") and after.startswith("]"):
         return Field(at, "batch", "batch")
+    if at == 0 and gap.strip() == "[" and after.strip() == "," and state.texts[2].startswith("] "):
+        return Field(at, "epoch", "epoch")  # "[2,  2000] loss: 1.134"
+    if at == 0 and gap.endswith("after ") and (found := re.match(r"\s*([A-Za-z]+)\b", after)):
+        kind = counting.kind_of(found[1].removesuffix("s"), None, frozenset(counters))
+        return Field(at, kind, found[1], state.split) if kind else None
     if at == 0 and gap.strip() == "[" and (totalled or re.match(r"\]\s", after)):
         return Field(at, "step", "round")
     return None
@@ -203,13 +199,21 @@ def _labelled(state: _State, gap: str, after: str, at: int) -> Field | None:
     naming, state.naming = state.naming, None
     if naming is not None and _NAMES.match(gap):
         slot, words = naming
-        return Field(at, "value", f"{words} {MARK}", state.split, named=(slot,))
+        return Field(at, "value", words, state.split, named=(slot,))
+    fraction, state.fraction = state.fraction, ""
+    if fraction and gap.strip() == "/":
+        state.fraction = fraction
+        return None
+    if fraction and gap.endswith("(") and after.startswith("%"):
+        return Field(at, "value", fraction, state.split)
     name = gaps.label(gap if at == 0 else gaps.without_unit(gap))
     if name is None:
         return None
     _note_section(state, name.before, at)
     if not any(char.isalpha() for char in name.label):
         return None
+    if name.bracketed and (passing := _PASS.search(gap)):  # "Epoch(val) [3][20/20]"
+        state.split = names.split_word(passing[1]) or state.split
     if told := None if name.bracketed else counting.quantity_at(name.label):
         found = _counter(state, counting.kind_of(told[1], None, frozenset()) or "step", told[1], after, at)
         state.pending, state.split = told[0], names.parse(told[0]).split or state.split  # of this line alone
@@ -223,7 +227,9 @@ def _labelled(state: _State, gap: str, after: str, at: int) -> Field | None:
 
 
 def _counter(state: _State, kind: Kind, label: str, after: str, at: int) -> Field | None:
-    if after.startswith("%"):  # "Epoch 3: 45%|###" counts; "epoch 45%|" is the share of a bar
+    if after.startswith("%") or _TIME_UNIT.match(
+        after
+    ):  # "Step: 42ms"; "Epoch 3: 45%|###" counts; "epoch 45%|" is the share of a bar
         return None
     found = Field(at, kind, label, state.split, scale=_thousands(after))
     # "TRAIN epoch 3 loss 0.4" says where its own numbers belong, not those of the lines after it.
@@ -240,6 +246,9 @@ def _counter_kind(label: str, state: _State, after: str) -> Kind | None:
     if split and after.strip() == "/":  # "Test: [ 10/391]"
         state.split = split
         return "batch"
+    if split and after.strip() == "[" and not state.fields and state.texts[2].strip() == "/":  # "Train: 3 [ 10/391"
+        state.split = split
+        return "epoch"
     before = state.fields[-1].kind if state.fields else None
     return counting.kind_of(label, before, frozenset(item.kind for item in state.fields))
 
@@ -247,14 +256,19 @@ def _counter_kind(label: str, state: _State, after: str) -> Kind | None:
 def _measurement(state: _State, name: gaps.Name, gap: str, after: str, at: int) -> Field | None:
     label = name.label
     pair = _pair(label)
-    # An argument in a model dump or source code, a part of a fraction, the share of a bar.
-    if any(state.calls) or (after.strip() == "/" and pair is None) or after.startswith("%|"):
+    if after.startswith("%|"):  # the share of a bar, which may be named by its split
+        state.split = next((split for word in label.split() if (split := names.split_word(word))), state.split)
+        return None
+    if after.strip() == "/" and pair is None:
+        state.fraction = label if _role_of(label) == "score" else ""
+        return None
+    if any(state.calls):  # an argument in a model dump or source code
         return None
     # A time to go; and no name of a measurement holds quotes or is a file.
     if label.lower() in _SKIPPED or _NO_LABEL.search(label):
         return None
-    if not name.strong and not name.bracketed and _NAMES.match(after) and not state.barred:
-        state.naming = (at, label)
+    if (name.bracketed or not name.strong) and _NAMES.match(after) and not state.barred:
+        state.naming = (at, f"{label} ({MARK})" if name.bracketed else f"{label} {MARK}")
         return None
     if pair is not None:
         label, own, other = pair

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from postmortem import names
-from postmortem.ingest import gaps, slots
+from postmortem.ingest import counting, gaps, slots
 from postmortem.ingest.counting import COUNTER_WORDS, COUNTING, OPENERS, Kind
 from postmortem.ingest.gaps import MARK
 from postmortem.ingest.slots import Field
@@ -57,6 +57,9 @@ class Template:
         return any(item.kind in COUNTING for item in self.fields)
 
 
+WHOLE_RUN = "run"
+"""The split of a mean over all of training."""
+
 _DUMP = re.compile(rf"\s*[{{\[]?\s*(['\"])[^'\"]+\1\s*:\s*{MARK}\s*[,}}]?\s*$")
 _ARGUMENT = re.compile(rf"\s*[\w.]+={MARK}\)*,\s*$")  # of a call that is printed over many lines
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -75,9 +78,7 @@ def understand(shape: str) -> Template:
     message = gaps.without_log_words(shape)
     prefix = shape[: len(shape) - len(message)]
     message = gaps.without_printing(message)
-    fields = tuple(
-        _moved(item, prefix.count(MARK)) for item in _shared_best(_shared_splits(_counted(slots.read(message))))
-    )
+    fields = tuple(_moved(item, prefix.count(MARK)) for item in _read(message))
     return Template(
         fields,
         _governs(message.split(MARK, 1)[0], fields),
@@ -86,6 +87,29 @@ def understand(shape: str) -> Template:
         bool(_DUMP.match(shape)),
         gaps.rank_slot(prefix),
     )
+
+
+def _read(message: str) -> list[Field]:
+    return _of_whole_run(_shared_best(_shared_splits(_best_counter(_counted(slots.read(message))))))
+
+
+def _best_counter(fields: list[Field]) -> list[Field]:
+    """In ``episode=10 timesteps=187`` the steps count, whatever else is counted."""
+    at = next((n for n, item in enumerate(fields) if counting.is_step(item.label) and item.kind == "value"), None)
+    coarse = next(
+        (n for n, item in enumerate(fields) if item.kind == "step" and not counting.is_step(item.label)), None
+    )
+    if at is None or coarse is None:
+        return fields
+    kinds: dict[int, counting.Kind] = {at: "step", coarse: "value"}
+    return [replace(item, kind=kinds.get(n, item.kind)) for n, item in enumerate(fields)]
+
+
+def _of_whole_run(fields: list[Field]) -> list[Field]:
+    """Beside ``train_runtime``, ``train_loss`` is Hugging Face's mean over the whole run."""
+    if "train_runtime" not in {item.label for item in fields}:
+        return fields
+    return [replace(item, split=WHOLE_RUN) if item.label == "train_loss" else item for item in fields]
 
 
 def states_settings(line: str) -> bool:

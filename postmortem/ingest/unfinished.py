@@ -9,7 +9,7 @@ import polars as pl
 from postmortem.ingest.lines import Text
 from postmortem.ingest.reading import Reading
 
-_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]*)?)"
+_NUMBER = r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]*)?)"
 _LIKE = 50  # values before it that are asked for how many digits such a value has
 
 

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from postmortem import load
-from postmortem.trainer.recipe import Recipe, load as load_recipe, make
+from postmortem.trainer.recipe import Recipe, make
+from postmortem.trainer.recipe import load as load_recipe
 from postmortem.trainer.recover import Fact, recover
 
 SICK = Path(__file__).parents[2] / "fixtures" / "sick"
@@ -79,6 +80,13 @@ def test_the_recipe_file_gives_the_recipe_back(tmp_path: Path) -> None:
     assert "# recovered from a.log:3" in path.read_text()
 
 
+def test_a_recipe_moves_to_another_task(tmp_path: Path) -> None:
+    """Training settings go along, options of the old task do not; sizes the new task has by default fill in."""
+    (tmp_path / "recipe.yaml").write_text("task: digits\nlr: 0.5\noptions:\n  hidden: 7\n")
+    moved = load_recipe(tmp_path / "recipe.yaml", "returns")
+    assert (moved.lr, moved.n_train, moved.options["hidden"]) == (0.5, 2000, 32)
+
+
 @pytest.mark.parametrize("name", sorted(each.name for each in SICK.iterdir() if each.is_dir()))
 def test_what_a_foreign_log_states_is_recovered(name: str) -> None:
     """Every sick fixture gives a recipe; each stated number it takes over is the one in the line it names."""
@@ -120,6 +128,7 @@ def test_recovered_or_assumed(facts: dict[str, str], field: str, value: object, 
 
 def test_several_runs_are_not_guessed_between(tmp_path: Path) -> None:
     """A folder of two runs is an error that names them."""
+    pytest.importorskip("torch", reason="torch is not installed (extra 'trainer')")
     from postmortem.cli.rerun import rerun
 
     for level, name in enumerate(("one", "two")):

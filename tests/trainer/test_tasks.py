@@ -165,5 +165,5 @@ def test_a_task_that_cannot_be_used_says_why(task: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra 'trainer')")
     from postmortem.trainer.loop import train
 
-    with pytest.raises(PostmortemError, match="cannot be loaded|is no task"):
+    with pytest.raises(PostmortemError, match=r"cannot be loaded|is no task"):
         train(make({"task": task}))

@@ -73,7 +73,7 @@ def test_not_rejecting_is_not_reproducing() -> None:
     assert "are noticed" in found.power
 
 
-@pytest.mark.parametrize(("n", "runs"), [(5, 300), (19, 300)])
+@pytest.mark.parametrize(("n", "runs"), [(5, 200), (19, 200)])
 def test_the_false_alarm_is_at_its_level(n: int, runs: int) -> None:
     """Originals drawn like the reruns are rejected in 5 % of the cases, within four standard errors."""
     wrong = 0

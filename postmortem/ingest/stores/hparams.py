@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from postmortem.ingest.stores.protobuf import fields
+from postmortem.ingest.stores.wire import fields
 
 _SESSION_START, _HPARAMS = 3, 1  # fields of HParamsPluginData and SessionStartInfo
 _NUMBER, _STRING, _BOOL = 2, 3, 4  # fields of google.protobuf.Value

@@ -1,7 +1,8 @@
 """MLflow's file store: the folder of a run, ``mlruns/<experiment>/<run>/``.
 
 ``meta.yaml`` tells name and status, ``metrics/<name>`` has a line ``milliseconds value step`` for each value (the
-step is missing in old files, the data set may follow it), ``params/<name>`` is the text of one setting.
+step is missing in old files, the data set may follow it), ``params/<name>`` is the text of one setting, and
+``tags/<name>`` of what the user noted beside (``mlflow.<name>``: of what MLflow did).
 Source: https://github.com/mlflow/mlflow/blob/master/mlflow/store/tracking/file_store.py
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -33,6 +35,12 @@ _KINDS = {
 MAX_FILES = 5000
 """Most metrics, and most settings, of one run."""
 
+OWN_TAGS = "mlflow."
+"""What the names of the tags begin with that MLflow sets itself."""
+
+NAME_TAG = "mlflow.runName"
+"""The tag that holds the name of a run in old stores."""
+
 _LONGEST_PARAM = 1000  # characters; a longer one is a dump
 _HEAD = 65536  # bytes of meta.yaml in which the run's id is looked for
 _RUN_ID = re.compile(rb"(?m)^run_(?:uu)?id:")
@@ -49,21 +57,26 @@ def claims(path: Path) -> bool:
 
 
 def read(path: Path, shown: str) -> list[Recorded]:
-    """Reads one run; a reading for each metric, whose file it is, one for all settings, and one for the end.
+    """Reads one run; a reading for each metric, whose file it is, one each for params and tags, and one for the end.
 
-    The settings have the folder ``params`` for a source and their place in it, sorted by name, for a line.
+    The settings have the folder ``params`` (or ``tags``) for a source and their place in it, sorted by name, for a
+    line.
     """
     shown = str(Path(shown))
     meta = configuration.read_config(path / "meta.yaml", f"{shown}/meta.yaml")
     told = {key: (line, value) for line, key, value in meta.settings.iter_rows()}
     _, name = told.get("run_name", (0, ""))
     metrics = [_metric(file, f"{shown}/metrics", label) for label, file in _files(path / "metrics")]
-    params = list(_files(path / "params"))
+    told_of = {name: list(_files(path / name)) for name in ("params", "tags")}
+    tags = dict(told_of["tags"])
+    told_of["tags"] = [(key, file) for key, file in tags.items() if not key.startswith(OWN_TAGS)]
+    settings = [_settings(files, f"{shown}/{name}") for name, files in told_of.items() if files or name == "params"]
     last = Reading(
         meta.source, "mlflow", notes=_end(told), understood=meta.lines, lines=meta.lines, problems=meta.problems
     )
     owned = [path / "meta.yaml", *(file for each in ("metrics", "params", "tags") for _, file in _files(path / each))]
-    return [Recorded(name or path.name, [*metrics, _settings(params, f"{shown}/params"), last], frozenset(owned))]
+    name = name or _name(tags) or path.name
+    return [Recorded(name, [*metrics, *settings, last], frozenset(owned))]
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -108,13 +121,23 @@ def _metric(file: Path, shown: str, label: str) -> Reading:
     )
 
 
+def _name(tags: Mapping[str, Path]) -> str:
+    with suppress(KeyError, OSError):
+        return _text(tags[NAME_TAG]).strip()
+    return ""
+
+
+def _text(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return stream.read(_LONGEST_PARAM + 1)
+
+
 def _settings(params: list[tuple[str, Path]], shown: str) -> Reading:
     rows: list[tuple[int, str, str]] = []
     problems: list[Problem] = []
     for line, (key, file) in enumerate(params, start=1):
         try:
-            with file.open(encoding="utf-8", errors="replace") as stream:
-                value = stream.read(_LONGEST_PARAM + 1)
+            value = _text(file)
         except OSError as error:
             problems.append(Problem(f"cannot be read: {error.strerror or error}", f"{shown}/{key}"))
             continue

@@ -22,7 +22,7 @@ _DEEPEST = 8  # nesting of a logged value or a setting that is followed
 _LONGEST = 1000  # characters of a setting's text; a longer one is a dump
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _BOOKKEEPING = r"^_(?:step|runtime|timestamp|wandb\b.*)$"
-_ROWS = {"run": pl.String(), **POINTS, "time": pl.Int64()}
+_ROWS = pl.Schema({"run": pl.String(), **POINTS, "time": pl.Int64()})
 
 
 class Points:
@@ -50,6 +50,17 @@ class Points:
         self._rows.append((run, line, step, None, None, label, value, time))
         if len(self._rows) >= _PACK:
             self._pack()
+
+    def extend(self, line: pl.Series, label: pl.Series, value: pl.Series) -> None:
+        """Takes many values of the one run of a table; see ``add``."""
+        room = max(MAX_POINTS - self._count, 0)
+        self._count += len(line)
+        frame = pl.DataFrame({"line": line, "label": label, "value": value}).head(room)
+        told = (
+            pl.col(name) if name in frame.columns else pl.lit("" if name == "run" else None).alias(name)
+            for name in _ROWS
+        )
+        self._packed.append(frame.select(told).cast(_ROWS))
 
     def _pack(self) -> None:
         self._packed.append(pl.DataFrame(self._rows, schema=_ROWS, orient="row"))

@@ -88,7 +88,7 @@ def _mlflow(connection: sqlite3.Connection, shown: str, problems: list[Problem])
             table.add(line, key, _logged(value, nan), step=at, time=moment((time or 0) / 1000), run=run)
     found = table.of_runs()
     problems += table.problems(shown)
-    settings = _mlflow_params(connection, shown, problems)
+    params, tags = (_mlflow_texts(connection, table, shown, problems) for table in ("params", "tags"))
     known = _mlflow_runs(connection, shown, problems)
     for run, (line, name, status, ended) in {**dict.fromkeys(found, (1, None, None, None)), **known}.items():
         reading = Reading(
@@ -96,9 +96,14 @@ def _mlflow(connection: sqlite3.Connection, shown: str, problems: list[Problem])
             "mlflow",
             points=points.without_default_steps(found.get(run, pl.DataFrame(schema=POINTS))),
             notes=mlflow.end(status or "", line, ended),
-            settings=settings.get(run, _none(SETTINGS)),
+            settings=pl.DataFrame(
+                [*params.get(run, ()), *(tag for tag in tags.get(run, ()) if not tag[1].startswith(mlflow.OWN_TAGS))],
+                schema=SETTINGS,
+                orient="row",
+            ),
         )
-        yield run, name or run, _counted(reading)
+        named = next((value for _, key, value in tags.get(run, ()) if key == mlflow.NAME_TAG), None)
+        yield run, name or named or run, _counted(reading)
 
 
 def _logged(value: float, nan: int | None) -> float:
@@ -108,15 +113,18 @@ def _logged(value: float, nan: int | None) -> float:
     return value * 2 if abs(value) == sys.float_info.max else value
 
 
-def _mlflow_params(connection: sqlite3.Connection, shown: str, problems: list[Problem]) -> dict[str, pl.DataFrame]:
-    if not columns(connection, "params") >= {"key", "value", "run_uuid"}:
+def _mlflow_texts(
+    connection: sqlite3.Connection, table: str, shown: str, problems: list[Problem]
+) -> dict[str, list[tuple[int, str, str]]]:
+    """Row, key and value of the params or the tags of each run."""
+    if not columns(connection, table) >= {"key", "value", "run_uuid"}:
         return {}
-    query = f"SELECT rowid, {text('run_uuid')}, {text('key')}, {text('value')} FROM params ORDER BY rowid"
-    told: dict[str, list[tuple[object, ...]]] = {}
+    query = f"SELECT rowid, {text('run_uuid')}, {text('key')}, {text('value')} FROM {table} ORDER BY rowid"
+    told: dict[str, list[tuple[int, str, str]]] = {}
     for line, run, key, value in _typed(connection, query, shown, problems):
         if None not in (run, key, value):
             told.setdefault(run, []).append((line, key, value))
-    return {run: pl.DataFrame(each, schema=SETTINGS, orient="row") for run, each in told.items()}
+    return told
 
 
 def _mlflow_runs(

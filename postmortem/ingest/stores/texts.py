@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from postmortem.ingest.stores.points import leaves, parsed, shown
-from postmortem.ingest.stores.protobuf import fields
+from postmortem.ingest.stores.wire import fields
 
 _STRING = 8  # field of TensorProto
 _CONFIGURATION = re.compile(

@@ -1,4 +1,4 @@
-"""TensorBoard's event files: scalars of both encodings, and the hyperparameters of the hparams plugin.
+"""TensorBoard's event files: scalars of both encodings, hyperparameters, and configuration that was logged as text.
 
 An event has a wall time, a step and a summary; a summary has values; a value has a tag and a ``simple_value`` (what
 PyTorch and TensorFlow 1 write) or a tensor (TensorFlow 2). What a tensor means is told by the plugin named in the
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from postmortem.errors import Problem
 from postmortem.ingest.reading import NO_SETTINGS, POINTS, SETTINGS, Reading
 from postmortem.ingest.stores.hparams import hyperparameters
-from postmortem.ingest.stores.stretches import Bytes, Flags, Places, fingerprints, numbers
+from postmortem.ingest.stores.stretches import Bytes, Flags, Places, numbers
+from postmortem.ingest.stores.tags import Tags
 from postmortem.ingest.stores.tensors import one_number
 from postmortem.ingest.stores.texts import configuration
 from postmortem.ingest.stores.tfrecord import RecordFile, Records, begins_record, together
@@ -126,48 +127,12 @@ def _problem(text: str, ordinals: list[int], shown: str) -> Problem:
     return Problem(f"{len(ordinals)} records ({named}), of each: {text}", shown, ordinals[0])
 
 
-class _Tags:
-    """Numbers the distinct byte strings of a file.
-
-    Attributes:
-        names: The strings as text, by their number.
-    """
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._prints = np.empty(0, np.uint64)  # of the names, sorted
-        self._codes = np.empty(0, np.int64)  # their numbers, in the same order
-
-    def codes(self, data: Bytes, start: Places, end: Places) -> Places:
-        """The number of each string ``data[start:end]``."""
-        prints = fingerprints(data, start, end)
-        new = np.flatnonzero(~self._known(prints))
-        if new.size:
-            self._learn(data, start[new], end[new], prints[new])
-        return self._codes[np.searchsorted(self._prints, prints)]
-
-    def _known(self, prints: NDArray[np.uint64]) -> Flags:
-        if not self._prints.size:
-            return np.zeros(prints.size, np.bool_)
-        nearest = np.minimum(np.searchsorted(self._prints, prints), self._prints.size - 1)
-        return np.asarray(self._prints[nearest] == prints)
-
-    def _learn(self, data: Bytes, start: Places, end: Places, prints: NDArray[np.uint64]) -> None:
-        distinct, at = np.unique(prints, return_index=True)
-        spans = zip(start[at].tolist(), end[at].tolist(), strict=True)
-        codes = np.concatenate([self._codes, len(self.names) + np.arange(at.size)])
-        self.names += [data[first:last].tobytes().decode("utf-8", "replace") for first, last in spans]
-        both = np.concatenate([self._prints, distinct])
-        order = np.argsort(both)
-        self._prints, self._codes = both[order], codes[order]
-
-
 class _Scalars:
     """Collects the scalars of files as columns, a block of records at a time."""
 
     def __init__(self) -> None:
         self._malformed: set[tuple[int, int]] = set()  # file and ordinal of records that are no events
-        self._tags = _Tags()
+        self._tags = Tags()
         self._parts: list[tuple[NDArray[Any], ...]] = []  # file, line, step, time, number of the tag, value, is tensor
         self._settings: dict[int, list[tuple[int, str, str]]] = {}  # by file
         self._foreign: set[tuple[int, int]] = set()  # file and tag whose plugin gives its tensors another meaning

@@ -7,21 +7,28 @@ The messages are those of ``wandb/proto/wandb_internal.proto`` (https://github.c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from postmortem.errors import Problem
 from postmortem.ingest import settings as configuration
 from postmortem.ingest.reading import NOTES, SETTINGS, Reading
-from postmortem.ingest.stores import points, protobuf
+from postmortem.ingest.stores import points
 from postmortem.ingest.stores.leveldb_log import MAGIC, LogFile
 from postmortem.ingest.stores.recorded import Recorded, ending, printed
+from postmortem.ingest.stores.stretches import Places, padded
+from postmortem.ingest.stores.wandb_items import Items
+from postmortem.ingest.stores.wire import BYTES, Fields, fields, read_fields
 
 # Fields of the message Record that tell of training.
 _HISTORY, _SUMMARY, _CONFIG, _CONSOLE, _RUN, _EXIT = 2, 3, 5, 13, 17, 18
+_RARE = (_CONFIG, _CONSOLE, _RUN, _EXIT)
+_TAKEN = (_HISTORY, _SUMMARY, *_RARE)
+_BATCH = 2 << 20  # bytes of records decoded together
 _CONSOLE_TAIL = 400  # records of captured output in which the end of a failed run is looked for
 _LONGEST_OUTPUT = 4000  # characters kept of each
 _MAX_SUMMARY = 10_000  # entries
@@ -100,12 +107,26 @@ def _read_records(file: Path, shown: str, told: _Told) -> Iterator[Problem]:
                 return
             stream.seek(0)
             log = LogFile(stream)
-            for record in log.records():
-                told.take(log.count, record)
+            for batch in _batches(log.records()):
+                told.take(told.count + 1, batch)
     except OSError as error:
         yield Problem(f"cannot be read: {error.strerror or error}", shown)
         return
     yield from _damage(log, told, shown)
+
+
+def _batches(records: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Records some megabytes at a time."""
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record)
+        if size > _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _damage(log: LogFile, told: _Told, shown: str) -> Iterator[Problem]:
@@ -133,52 +154,68 @@ class _Told:
     _end: tuple[int, int] | None = None  # line and code of the exit
     _console: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_CONSOLE_TAIL))
 
-    def take(self, line: int, record: bytes) -> None:
-        """Takes in one record; those of no interest are passed over undecoded."""
-        self.count = line
+    def take(self, first: int, records: Sequence[bytes]) -> None:
+        """Takes in records, of which ``first`` is the ordinal of the first; those of no interest are passed over."""
+        self.count = first + len(records) - 1
+        data = padded(b"".join(records))
+        end = np.cumsum([len(record) for record in records])
+        top, broken = read_fields(data, end - np.array([len(record) for record in records]), end)
+        of = {number: _in(top.of(number, BYTES), first) for number in _TAKEN}
+        for number, take in ((_HISTORY, self._take_history), (_SUMMARY, self._take_summary)):
+            items = Items(data, *of[number][1:])
+            broken[of[number][0][items.torn] - first] = True
+            take(of[number][0], items)
+        told = sorted(
+            (line, number, at, last)
+            for number in _RARE
+            for line, at, last in zip(*(column.tolist() for column in of[number]), strict=True)
+        )
+        for line, number, at, last in told:
+            try:
+                self._take_rare(number, line, data[at:last].tobytes())
+            except ValueError:
+                broken[line - first] = True
+        self.broken += int(broken.sum())
+
+    def _take_rare(self, number: int, line: int, message: bytes) -> None:
         takers = {
-            _HISTORY: self._take_history,
-            _SUMMARY: self._take_summary,
             _CONFIG: self._take_config,
             _CONSOLE: self._take_console,
             _RUN: self._take_run,
             _EXIT: self._take_exit,
         }
-        try:
-            for number, value in protobuf.fields(record):
-                if number in takers and isinstance(value, bytes):
-                    takers[number](line, value)
-        except ValueError:
-            self.broken += 1
+        takers[number](line, message)
 
-    def _take_history(self, line: int, message: bytes) -> None:
-        for label, value in _numbers(_items(message)):
-            self.history.add(line, label, value)
-            self._empty = self._empty and label.startswith("_")
+    def _take_history(self, lines: Places, items: Items) -> None:
+        found = items.numbers()
+        self.history.extend(pl.Series("line", lines)[found["message"]], found["label"], found["value"])
+        self._empty = self._empty and all(label.startswith("_") for label in found["label"].unique())
 
-    def _take_summary(self, _: int, message: bytes) -> None:
+    def _take_summary(self, _: Places, items: Items) -> None:
         if self._empty and len(self._summary) < _MAX_SUMMARY:
-            self._summary.update(_numbers(_items(message)))
+            self._summary.update(items.numbers().select("label", "value").iter_rows())
 
     def _take_config(self, line: int, message: bytes) -> None:
-        stated = {".".join(path): points.parsed(raw) for path, raw in _items(message) if isinstance(raw, bytes)}
+        items = Items(padded(message), np.zeros(1, np.int64), np.array([len(message)]))
+        if items.torn[0]:
+            raise ValueError
+        stated = {".".join(path): value for path, value in items.held()}
         fresh = points.settings(line, stated)
         kept = self.settings.filter(~pl.col("key").is_in(fresh["key"].implode()))
         self.settings = pl.concat([kept, fresh])
 
     def _take_console(self, line: int, message: bytes) -> None:
-        texts = (protobuf.text(value) for number, value in protobuf.fields(message) if number == 3)
+        texts = (value.decode("utf-8", "replace") for value in _bytes_of(message, 3))
         self._console.extend((line, part) for text in texts for part in text[:_LONGEST_OUTPUT].splitlines())
 
     def _take_run(self, line: int, message: bytes) -> None:
-        for number, value in protobuf.fields(message):
-            if number == 8:
-                self.name = protobuf.text(value)
-            elif number == 4 and isinstance(value, bytes):
-                self._take_config(line, value)
+        for name in _bytes_of(message, 8):
+            self.name = name.decode("utf-8", "replace")
+        for config in _bytes_of(message, 4):
+            self._take_config(line, config)
 
     def _take_exit(self, line: int, message: bytes) -> None:
-        codes = (protobuf.signed(value) for number, value in protobuf.fields(message) if number == 1)
+        codes = (value for number, value in fields(message) if number == 1 and isinstance(value, int))
         self._end = line, next(codes, 0)  # a code of 0 is left out of the message
 
     def values(self) -> pl.DataFrame:
@@ -200,48 +237,11 @@ class _Told:
         return ending(kind, f"{text} (exit code {code})", line)
 
 
-_Item = tuple[tuple[str, ...], bytes | float]
+def _in(fields: Fields, first: int) -> tuple[Places, Places, Places]:
+    """Ordinal, start and end of the messages in a field, in order."""
+    order = np.argsort(fields.at, kind="stable")
+    return fields.owner[order] + first, fields.at[order], fields.end[order]
 
 
-def _items(message: bytes) -> Iterator[_Item]:
-    """Path and value (JSON, or a number) of the items of a history, a summary or a configuration: all in field 1."""
-    for number, item in protobuf.fields(message):
-        if number == 1 and isinstance(item, bytes):
-            yield _item(item)
-
-
-def _item(item: bytes) -> _Item:
-    path: list[str] = []
-    value: bytes | float = b""
-    for number, content in protobuf.fields(item):
-        if number in (1, 2):
-            path.append(protobuf.text(content))
-        elif number in (8, 16) and isinstance(content, bytes):
-            value = content
-        elif number == 5:
-            value = float(protobuf.zigzag(content))
-        elif number == 6:
-            value = protobuf.double(content)
-    return tuple(path) or ("",), value
-
-
-def _numbers(items: Iterable[_Item]) -> Iterator[tuple[str, float]]:
-    """The numbers among logged values; what lies in an object with a ``_type`` (media, histograms) is none."""
-    held = list(items)
-    typed = {path[:-1] for path, _ in held if path[-1] == "_type"}
-    for path, value in held:
-        label = path[0] if len(path) == 1 else ".".join(path)
-        if not label or (typed and any(path[:depth] in typed for depth in range(1, len(path)))):
-            continue
-        try:
-            yield label, float(value)  # nearly all are plain numbers, which need no parser
-        except ValueError:
-            yield from _inside(label, points.parsed(value) if isinstance(value, bytes) else value)
-
-
-def _inside(label: str, logged: object) -> Iterator[tuple[str, float]]:
-    """The numbers in a logged value that is not one itself."""
-    for name, leaf in points.leaves(logged, label):
-        found = points.number(leaf)
-        if found is not None:
-            yield name, found
+def _bytes_of(message: bytes, number: int) -> Iterator[bytes]:
+    return (value for found, value in fields(message) if found == number and isinstance(value, bytes))

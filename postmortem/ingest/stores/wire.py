@@ -7,11 +7,12 @@ of three fields cost three turns of array arithmetic. Nothing needs to be known 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from postmortem.ingest.stores.stretches import PAD, Bytes, Flags, Places
+from postmortem.ingest.stores.stretches import PAD, Bytes, Flags, Places, padded
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -76,6 +77,21 @@ def read_fields(data: Bytes, start: Places, end: Places) -> tuple[Fields, Flags]
             owner, at, stop = owner[more], at[more], stop[more]
     broken[owner] = True  # more fields than anyone writes
     return _joined(turns), broken
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of one message, in order: a signed integer for a varint, bytes for all else.
+
+    Raises:
+        ValueError: The message breaks off, or is none.
+    """
+    found, broken = read_fields(padded(message), np.zeros(1, np.int64), np.array([len(message)]))
+    if broken[0]:
+        raise ValueError("not a message, or cut short")
+    for key, at, value in zip(found.key.tolist(), found.at.tolist(), found.value.tolist(), strict=True):
+        width = int(_WIDTH[key & 7])
+        end = at + (width if width > 0 else value)
+        yield key >> 3, value if key & 7 == VARINT else message[at:end]
 
 
 def _values(data: Bytes, key: Places, at: Places) -> tuple[Places, Places, Places]:

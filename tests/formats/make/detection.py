@@ -36,7 +36,7 @@ def main() -> None:
         _scenes(work / "train", 64, 1)
         _scenes(work / "val", 16, 2)
         (work / "data.yaml").write_text(f"path: {work}\ntrain: train\nval: val\nnames: {{0: disc, 1: square}}\n")
-        told = "model=yolov8n.yaml epochs=3 imgsz=64 batch=16 workers=0 plots=False".split()
+        told = ["model=yolov8n.yaml", "epochs=3", "imgsz=64", "batch=16", "workers=0", "plots=False"]
         with (out / "ultralytics.log").open("w") as log:
             yolo = [str(Path(sys.executable).parent / "yolo"), "detect", "train", *told]
             yolo += [f"data={work / 'data.yaml'}", f"project={work / 'runs'}"]

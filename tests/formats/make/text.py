@@ -85,8 +85,8 @@ def sentence_transformers(work: Path) -> None:
 def trl(work: Path) -> None:
     """Preferences (DPO) of a small GPT-2."""
     from datasets import Dataset
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
     from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
     from trl import DPOConfig, DPOTrainer
 
     words = sorted({word for sentence in SENTENCES for word in sentence.split()})
