@@ -12,8 +12,8 @@ from postmortem.analysis.across import across_runs, folded_across
 from postmortem.analysis.diagnose import diagnose
 from postmortem.analysis.summary import curves, headline, headline_of_all, summarize
 from postmortem.engine import CompiledRule, RunView, evaluate, load_config, load_rules
-from postmortem.model import Finding, Outcome, Report, RunReport
 from postmortem.ingest.pack import Packs
+from postmortem.model import Finding, Outcome, Report, RunReport
 from postmortem.names import Direction
 
 Progress = Callable[[int, int, str], None]
@@ -73,7 +73,8 @@ def _diagnosed(
 ) -> tuple[tuple[RunReport, ...], tuple[Finding, ...]]:
     """The report on each run, and what was found across runs."""
     found = [(view, [finding for outcome in told for finding in outcome.findings]) for view, told in judged]
-    across = across_runs((view.run.name, f) for view, each in found for f in each if rules[f.id].rule.across)
+    spanning = ((view.run.name, f) for view, each in found for f in each if rules[f.id].rule.across)
+    across = across_runs(spanning, rules)
     reports = []
     for (view, outcomes), (_, findings) in zip(judged, found, strict=True):
         own = diagnose([finding for finding in findings if not rules[finding.id].rule.across], rules)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from postmortem.analysis.diagnose import follows, in_order
 from postmortem.engine import CompiledRule
-from postmortem.model import Finding
+from postmortem.model import Finding, Severity
 
 
-def across_runs(found: Iterable[tuple[str, Finding]]) -> tuple[Finding, ...]:
+def across_runs(found: Iterable[tuple[str, Finding]], rules: Mapping[str, CompiledRule]) -> tuple[Finding, ...]:
     """One finding for all that agree in rule and message, worst first.
 
     Args:
@@ -19,7 +19,7 @@ def across_runs(found: Iterable[tuple[str, Finding]]) -> tuple[Finding, ...]:
     groups: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
     for run, finding in found:
         groups.setdefault((finding.id, finding.message), []).append((run, finding))
-    return in_order(_joined(group) for group in groups.values())
+    return in_order((_joined(group) for group in groups.values()), rules)
 
 
 def _joined(group: Sequence[tuple[str, Finding]]) -> Finding:
@@ -32,7 +32,14 @@ def _joined(group: Sequence[tuple[str, Finding]]) -> Finding:
 def folded_across(
     run: str, findings: Sequence[Finding], across: Sequence[Finding], rules: Mapping[str, CompiledRule]
 ) -> tuple[Finding, ...]:
-    """The findings of a run, those that follow from a finding across runs folded under it."""
-    parents = [finding for finding in across if run in finding.runs]
-    folded = (replace(f, folded_under=parent.id) if (parent := follows(f, parents, rules)) else f for f in findings)
-    return in_order(folded)
+    """The findings of a run, those that follow from a finding across runs folded under it.
+
+    That is what is said of the same metric; and what is only worth knowing, whose advice would be taken too early.
+    """
+    here = [finding for finding in across if run in finding.runs]
+    folded = []
+    for finding in findings:
+        parents = [each for each in here if each.metric == finding.metric or finding.severity == Severity.INFO]
+        parent = follows(finding, parents, rules)
+        folded.append(replace(finding, folded_under=parent.id) if parent else finding)
+    return in_order(folded, rules)

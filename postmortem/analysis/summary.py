@@ -122,4 +122,5 @@ def headline_of_all(runs: Sequence[RunReport], across: Sequence[Finding]) -> str
 def _lead(finding: Finding) -> str:
     title = finding.title[0].lower() + finding.title[1:]
     cause = next((cause.title for cause in finding.causes if cause.verdict == "supported"), "")
+    cause = cause.partition(" (")[0]  # examples are for the report, not for its headline
     return f"{title}; {cause[0].lower()}{cause[1:]}" if cause else title

@@ -36,7 +36,9 @@ def audit(factory: str, workers: int, world_size: int, epochs: int, id_of: str |
     """
     from postmortem.trainer.audit import audit as count
     from postmortem.trainer.audit import told
+    from postmortem.trainer.extra import need_torch
 
+    need_torch()
     key = int(id_of) if id_of is not None and id_of.lstrip("-").isdigit() else id_of
     found = count(
         _named(factory), workers=workers, world_size=world_size, epochs=epochs, id_of=key, set_epoch=set_epoch

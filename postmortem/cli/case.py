@@ -48,6 +48,9 @@ def case(
     if not faults:
         common.deliver("".join(f"{name:<22}  {fault.says}\n" for name, fault in FAULTS.items()), None)
         return
+    from postmortem.trainer.extra import need_torch
+
+    need_torch()
     from postmortem.trainer.case import case as put_to_the_test
     from postmortem.trainer.case import told
 

@@ -74,13 +74,16 @@ def new(name: str, log: Path, output: Path | None) -> None:
     to change. Go on with `postmortem formats try`.
     """
     from postmortem.ingest.draft import draft
+    from postmortem.ingest.explain import explain
+    from postmortem.report.formats import already_read
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise ConfigError(Problem(f"{name!r} is no name of a format", hint="use small letters, digits and hyphens"))
     output = output or Path(f"{name}.yaml")
     common.refuse_existing(output)
     common.deliver(draft(name, log), output)
-    common.complain(f"{output} written\n  next: postmortem formats try {output} {log}")
+    known = already_read(explain(log, common.packs((), None)))
+    common.complain(f"{output} written\n{known}  next: postmortem formats try {output} {log}")
 
 
 @formats.command("try", epilog="\b\nExample:\n  postmortem formats try my-format.yaml logs/train.log")

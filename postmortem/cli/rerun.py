@@ -55,11 +55,14 @@ def rerun(
 
     From logs the recipe is recovered; what they do not state is assumed, and listed. --set changes its fields.
     """
+    from postmortem.trainer.extra import need_torch
+
+    need_torch()
     from postmortem.trainer.faults import broken, mended
     from postmortem.trainer.loop import train
     from postmortem.trainer.recipe import with_settings
 
-    found = recovered(run, task)
+    found = recovered(run, task or ("table" if data else None))
     asked = {"world_size": world, "num_workers": workers, "data": data}
     recipe = found.recipe.changed(**{name: value for name, value in asked.items() if value is not None})
     for name in faults:
@@ -96,8 +99,7 @@ def recovered(run: Path, task: str | None) -> Recovered:
 
     written = run / "recipe.yaml" if run.is_dir() else run
     if written.suffix in (".yaml", ".yml") and written.is_file():
-        recipe = load_recipe(written)
-        return Recovered(recipe.changed(task=task) if task else recipe, {})
+        return Recovered(load_recipe(written, task), {})
     runs = load([run]).runs
     if len(runs) != 1:
         names = ", ".join(each.name for each in runs[:10]) or "none"

@@ -125,8 +125,7 @@ def _truths() -> str:
     rows = []
     for a in shown:
         for b in shown[shown.index(a) :]:
-            both = [np.array([a]), np.array([b])]
-            joined = (float(join(both)[0]) for join in (conjunction, disjunction))
+            joined = (float(join([a, b])) for join in (conjunction, disjunction))
             rows.append([words.get(value, "unknown") for value in (a, b, *joined)])
     return table(("a", "b", "a and b", "a or b"), rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,27 +48,35 @@ def select(selector: Selector, view: RunView, bound: Binding) -> list[Series]:
 
 
 def _fits(series: Series, selector: Selector, bound: Binding) -> bool:
-    def other(name: str | None) -> Series | None:
-        value = bound.get(name) if name else None
-        return value if isinstance(value, Series) else None
-
-    like, unlike, same_split = other(selector.like), other(selector.unlike), other(selector.with_split_of)
     return (
         (not selector.split or (series.split or "none") in selector.split)
         and (not selector.role or series.role in selector.role)
-        and (not selector.metric or _first_match(series.metric, selector.metric) is not None)
-        and _first_match(series.metric, selector.but) is None
         and (
             selector.direction is None
             or series.direction == selector.direction
             or (selector.direction == "known" and series.direction is not None)
         )
-        and (like is None or series.metric == like.metric)
-        and (unlike is None or series.name != unlike.name)
-        and (same_split is None or series.split == same_split.split)
+        and (not selector.metric or _first_match(series.metric, selector.metric) is not None)
+        and _first_match(series.metric, selector.but) is None
+        and _related(series, selector, bound)
+        and len(series.finite) >= selector.least
         and (not selector.evaluation or _is_evaluation(series))
         and (not selector.per_epoch or _once_an_epoch(series))
-        and int(np.isfinite(series.value).sum()) >= selector.least
+    )
+
+
+def _related(series: Series, selector: Selector, bound: Binding) -> bool:
+    """Whether a series is to those bound before what the selector asks for."""
+    if not (selector.like or selector.unlike or selector.with_split_of):
+        return True
+    like, unlike, same_split = (
+        value if name and isinstance(value := bound.get(name), Series) else None
+        for name in (selector.like, selector.unlike, selector.with_split_of)
+    )
+    return (
+        (like is None or series.metric == like.metric)
+        and (unlike is None or series.name != unlike.name)
+        and (same_split is None or series.split == same_split.split)
     )
 
 
@@ -83,16 +92,21 @@ def _once_an_epoch(series: Series) -> bool:
     return whole and len(np.unique(series.epoch)) == len(series)
 
 
+@lru_cache(maxsize=16384)
 def _first_match(name: str, globs: tuple[str, ...]) -> int | None:
     return next((i for i, glob in enumerate(globs) if fnmatchcase(name, glob)), None)
 
 
-def _preference(series: Series, selector: Selector) -> tuple[int, int, int]:
+def _preference(series: Series, selector: Selector) -> tuple[int, int, int, int, str, str]:
+    """What comes first is preferred; among equals the name decides, so that the order of columns does not."""
     split = series.split or "none"
     return (
         _first_match(series.metric, selector.metric) or 0,
         selector.split.index(split) if split in selector.split else 0,
         -len(series),
+        selector.role.index(series.role) if series.role in selector.role else 0,
+        series.name,
+        series.label,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from postmortem.engine import syntax, template
 from postmortem.engine.bind import Binding, bindings
 from postmortem.engine.compile import CompiledCheck, CompiledRule
-from postmortem.engine.evaluate import Scope
+from postmortem.engine.evaluate import Names, Scope
 from postmortem.engine.explain import explain
 from postmortem.engine.rule import parse_duration
 from postmortem.engine.values import Array, Point, Scalar, Series, Value, absent, align
@@ -95,10 +95,9 @@ class _Trial:
     def __init__(self, rule: CompiledRule, check: CompiledCheck, view: RunView, binding: Binding) -> None:
         self.rule, self.check = rule, check
         self.bound = [value for value in binding.values() if isinstance(value, Series)]
-        self.names: dict[str, Value] = dict(binding)
-        self.scope = Scope(view, self.names, rule.params, self.bound[0] if self.bound else None)
-        for name, node in check.let.items():
-            self.names[name] = self.scope.evaluate(node)  # scope.names is this same dict
+        lead = self.bound[0] if self.bound else None
+        self.names = Names(Scope(view, binding, rule.params, lead), check.let)
+        self.scope = Scope(view, self.names, rule.params, lead)
 
     def outcome(self) -> Finding | Scalar:
         """A finding, a truth of 0.0 for clear, or a missing number with the reason."""
@@ -118,7 +117,8 @@ class _Trial:
             if not isinstance(value, Scalar) or value.value is None:
                 return value if isinstance(value, Scalar) else absent(need.otherwise, need.log)
             if not value.value:
-                return absent(template.fill(need.otherwise, self._texts({})), need.log)
+                texts = self._texts({}) if "{" in need.otherwise else {}
+                return absent(template.fill(need.otherwise, texts), need.log)
         return None
 
     def _pointwise(self, truths: Series) -> Finding | Scalar:

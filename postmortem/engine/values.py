@@ -7,7 +7,9 @@ Only ``finite``, ``nan`` and the non-finite functions look at NaN and infinities
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +22,8 @@ from postmortem.model import Evidence, Position
 from postmortem.names import Direction, Role
 
 Array = NDArray[np.float64]
+Numbers = float | Array
+"""What arithmetic is done on: one number, or one at each point; most numbers of a rule are single ones."""
 
 
 @dataclass(frozen=True)
@@ -185,42 +189,48 @@ def _common_key(a: Series, b: Series) -> tuple[Array, Array]:
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
 }
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "!=": np.not_equal,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 
 
-def arithmetic(op: str, left: Array, right: Array) -> Array:
+def arithmetic(op: str, left: Numbers, right: Numbers) -> Numbers:
     """``left op right``; division by zero is missing, not infinite."""
+    if isinstance(left, float) and isinstance(right, float):
+        return math.nan if op == "/" and right == 0 else float(_ARITHMETIC[op](left, right))
     with np.errstate(all="ignore"):
-        result = _ARITHMETIC[op](left, right)
-        return np.asarray(np.where(np.equal(right, 0), np.nan, result) if op == "/" else result, dtype=np.float64)
+        result = _ARITHMETIC[op](left, right if op != "/" else np.where(np.equal(right, 0), np.nan, right))
+    return np.asarray(result, dtype=np.float64)
 
 
-def compare(op: str, left: Array, right: Array) -> Array:
+def compare(op: str, left: Numbers, right: Numbers) -> Numbers:
     """``left op right`` as truths; unknown where either side is missing."""
+    if isinstance(left, float) and isinstance(right, float):
+        return math.nan if math.isnan(left) or math.isnan(right) else float(_COMPARE[op](left, right))
     with np.errstate(invalid="ignore"):
         truth = _COMPARE[op](left, right).astype(np.float64)
     return np.where(np.isnan(left) | np.isnan(right), np.nan, truth)
 
 
-def conjunction(truths: list[Array]) -> Array:
+def conjunction(truths: Sequence[Numbers]) -> Numbers:
     """Kleene's and: false if any is false, else unknown if any is unknown, else true."""
+    if all(isinstance(truth, float) for truth in truths):
+        return 0.0 if 0.0 in truths else math.nan if any(map(math.isnan, truths)) else 1.0
     stacked = np.stack(np.broadcast_arrays(*truths))
     unknown = np.isnan(stacked).any(axis=0)
     return np.where((stacked == 0).any(axis=0), 0.0, np.where(unknown, np.nan, 1.0))
 
 
-def disjunction(truths: list[Array]) -> Array:
+def disjunction(truths: Sequence[Numbers]) -> Numbers:
     """Kleene's or: true if any is true, else unknown if any is unknown, else false."""
     return 1.0 - conjunction([1.0 - truth for truth in truths])

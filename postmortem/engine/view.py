@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from postmortem.engine.values import Point, Scalar, Series, absent
 from postmortem.model import Run
 
 T = TypeVar("T")
+_MOST_SIBLINGS = 20
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,25 @@ class RunView:
 
     @cached_property
     def siblings(self) -> tuple[RunView, ...]:
-        """The other runs of the same program: from the same or a neighbouring folder, logging much the same series."""
-        return tuple(other for other in self.together if other is not self and self._is_kin(other))
+        """The other runs of the same program: from the same or a neighbouring folder, logging much the same series.
+
+        At most twenty, the first ones, so that the work grows with the number of runs and not with its square.
+        """
+        kin = (other for other in self.together if other is not self and self._is_kin(other))
+        return tuple(islice(kin, _MOST_SIBLINGS))
 
     def _is_kin(self, other: RunView) -> bool:
-        ours, theirs = (PurePath(view.run.sources[0].path if view.run.sources else "").parent for view in (self, other))
-        if ours != theirs and ours.parent != theirs.parent:
+        if self._folder != other._folder and self._folder.parent != other._folder.parent:
             return False
-        told, other_told = ({series.name for series in view.series} for view in (self, other))
-        return 2 * len(told & other_told) >= max(1, min(len(told), len(other_told)))
+        return 2 * len(self._names & other._names) >= max(1, min(len(self._names), len(other._names)))
+
+    @cached_property
+    def _folder(self) -> PurePath:
+        return PurePath(self.run.sources[0].path if self.run.sources else "").parent
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(series.name for series in self.series)
 
     @cached_property
     def series(self) -> tuple[Series, ...]:

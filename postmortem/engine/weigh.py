@@ -103,7 +103,7 @@ class _Trial:
             "contradicted" if self.contradicted else "supported" if supported else "open",
             kept=tuple(clue for _, _, clue in self.predictions if clue.holds),
             broken=broken,
-            unobservable=tuple(clue for _, _, clue in self.predictions if clue.holds is None),
+            unobservable=tuple(c for each, _, c in self.predictions if c.holds is None and each.strength != "may"),
             excluded_by=self.excluded_by,
             settle=meta.settle,
             fix=meta.fix,

@@ -42,18 +42,28 @@ def explanation(found: Explanation, width: int, color: bool) -> str:
     return to_text(_explained(found), width, color)
 
 
+def already_read(found: Explanation) -> str:
+    """A line that says that a log needs no format of its own, or ""."""
+    reading = found.reading
+    if reading.points.is_empty():
+        return ""
+    part = share(reading.understood, reading.lines)
+    return f"  note: without it {part} of the lines are read as {reading.format}; see `postmortem formats explain`\n"
+
+
 def _explained(found: Explanation) -> Iterator[RenderableType]:
     reading = found.reading
     yield Text.assemble((clean(reading.source), "blue"), f": {plural(reading.lines, 'line')}")
     if found.scores:
         yield _head("who could read it, and how much of it")
         yield Padding(columns(_scores(found)), (0, 0, 0, 2))
-    if found.silent:
+    if found.silent or found.scores:
         which = "other" if found.scores else "known"
         yield Padding(_dim(f"no {which} format finds a metric in it"), (0, 0, 0, 2))
     yield Text()
     chosen = Text.assemble("read as ", (clean(reading.format), "bold"), f": {clean(found.why)}")
-    yield prose(chosen if reading.points.height else Text(f"not read: {clean(found.why)}"))
+    read = reading.points.height or reading.settings.height
+    yield prose(chosen if read else Text(f"not read: {clean(found.why)}"))
     yield Text()
     yield from _what_is_read(reading)
     yield from _left(reading, "nobody reads")
@@ -80,7 +90,7 @@ def _percent(part: float) -> Text:
 
 def _after_explaining(found: Explanation) -> str:
     path = clean(found.reading.source)
-    if found.reading.points.is_empty():
+    if found.reading.points.is_empty() and found.reading.settings.is_empty():
         return f"`postmortem formats new my-format {path}` drafts a format for it, if it is the log of a training"
     if found.reading.unread.height:
         return f"if a line above holds a measurement, `postmortem formats new my-format {path}` drafts a format"

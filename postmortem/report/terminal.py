@@ -85,10 +85,11 @@ def _overview(report: Report) -> RenderableType:
     table.add_column(overflow="fold")
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for run in runs:
-        word, style = _verdict(run)
-        table.add_row(Text(clean(run.run.name, 100)), Text(word, style=style), _ids(run))
-    counted = Counter(_verdict(run) for run in runs)
+    found = [[*(each for each in report.across_runs if run.run.name in each.runs), *run.findings] for run in runs]
+    verdicts = [_verdict(run, about) for run, about in zip(runs, found, strict=True)]
+    for run, about, (word, style) in zip(runs, found, verdicts, strict=True):
+        table.add_row(Text(clean(run.run.name, 100)), Text(word, style=style), _ids(run, about))
+    counted = Counter(verdicts)
     counts = [Text(f"{counted[verdict]} {verdict[0]}", style=verdict[1]) for verdict in _VERDICTS if counted[verdict]]
     head = Text.assemble((f"{plural(len(runs), 'run')}: ", "bold"), Text(", ").join(counts))
     verdict = clean(report.headline)
@@ -96,18 +97,18 @@ def _overview(report: Report) -> RenderableType:
     return Padding(Group(*lead, head, Text(), table), (0, 0, 1, 0))
 
 
-def _verdict(run: RunReport) -> tuple[str, str]:
-    """One word for a run, and its style."""
-    if run.findings:
-        worst = max((finding.severity for finding in run.findings), key=lambda severity: severity.rank)
+def _verdict(run: RunReport, found: Sequence[Finding]) -> tuple[str, str]:
+    """One word for a run with these findings, and its style."""
+    if found:
+        worst = max((finding.severity for finding in found), key=lambda severity: severity.rank)
         return str(worst), STYLE[worst]
     return _CLEAR if run.clear else _NOT_JUDGED
 
 
-def _ids(run: RunReport) -> Text:
-    if not run.findings:
+def _ids(run: RunReport, found: Sequence[Finding]) -> Text:
+    if not found:
         return Text(f"{len(run.clear)} clear, {len(run.not_applicable)} not applicable", style="dim")
-    ordered = sorted(run.findings, key=lambda finding: -finding.severity.rank)
+    ordered = sorted(found, key=lambda finding: -finding.severity.rank)
     counted: dict[str, Text] = {}
     for finding in ordered:
         counted.setdefault(finding.id, Text(clean(finding.id), style=STYLE[finding.severity].removeprefix("bold ")))

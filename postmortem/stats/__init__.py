@@ -9,7 +9,7 @@ from postmortem.stats.coincidence import coincidence, grain
 from postmortem.stats.fall import fall_bound
 from postmortem.stats.flat import Direction, Worsening, flat_tail, worsened
 from postmortem.stats.lattice import Lattice, lattice
-from postmortem.stats.noise import block_means, noise, resolution
+from postmortem.stats.noise import block_means, noise, noise_of_means, resolution
 from postmortem.stats.oscillation import Turning, oscillations, relative_changes, turning_points, volatility
 from postmortem.stats.projection import Projection, project
 from postmortem.stats.rates import compare_proportions, compare_rates, hanley_mcneil, poisson_rate, wilson
@@ -23,7 +23,7 @@ __all__ = [
     "Change", "Direction", "Drift", "Lattice", "Projection", "Segments", "Slope", "Stall", "Stretch", "Surge",
     "Trend", "Turning", "Worsening", "around_line", "block_means", "change_point", "coincidence",
     "compare_proportions", "compare_rates", "crossings", "drift", "fall_bound", "flat_tail", "grain", "growth",
-    "hanley_mcneil", "healthy_pace", "lattice", "mann_kendall", "no_negatives_between", "noise", "oscillations",
-    "poisson_rate", "project", "relative_changes", "resolution", "segments", "spikes", "stalls", "still_stretch",
-    "surges", "theil_sen", "trimmed_spread", "turning_points", "volatility", "wilson", "worsened",
+    "hanley_mcneil", "healthy_pace", "lattice", "mann_kendall", "no_negatives_between", "noise", "noise_of_means",
+    "oscillations", "poisson_rate", "project", "relative_changes", "resolution", "segments", "spikes", "stalls",
+    "still_stretch", "surges", "theil_sen", "trimmed_spread", "turning_points", "volatility", "wilson", "worsened",
 ]  # fmt: skip

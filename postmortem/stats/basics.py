@@ -67,9 +67,18 @@ def rolling(y: Floats, window: int, statistic: Callable[[Floats], Floats]) -> Fl
     return np.concatenate(parts)
 
 
+def median(y: Floats) -> float:
+    """The median of finite values, NaN for none; that of ``numpy.median``, which takes ten times as long to begin."""
+    if len(y) == 0:
+        return math.nan
+    half, even = len(y) // 2, len(y) % 2 == 0
+    ordered = np.partition(y, (half - 1, half) if even else half)
+    return float((ordered[half - 1] + ordered[half]) / 2.0 if even else ordered[half])
+
+
 def mad(y: Floats) -> float:
     """Median absolute deviation from the median, scaled to the sd of a normal; 0 for an empty array."""
-    return MAD_TO_SD * float(np.median(np.abs(y - np.median(y)))) if len(y) else 0.0
+    return MAD_TO_SD * median(np.abs(y - median(y))) if len(y) else 0.0
 
 
 def autocorrelation(y: Floats) -> float:
@@ -79,7 +88,10 @@ def autocorrelation(y: Floats) -> float:
     that the fitted lines cause, -(2 + 4 rho) / length, is added back (Kendall 1954; Andrews 1993 for the case
     with a trend). Negative values count as 0, which only makes tests more careful.
     """
-    pieces, left = _around_lines(y)
+    return _correlation(*_around_lines(y))
+
+
+def _correlation(pieces: Floats, left: Floats) -> float:
     power = float(np.sum(left * left))
     if power <= 1e-20 * float(np.sum(pieces * pieces)):  # rounding errors of the fit
         return 0.0
@@ -97,7 +109,7 @@ def autocorrelation_if_level(y: Floats) -> float:
     pieces, left = _around_lines(y)
     around_mean = pieces - pieces.mean() if len(y) else pieces
     little = float(np.sum(left * left)) <= 0.02 * float(np.sum(around_mean * around_mean))
-    return 0.0 if little else autocorrelation(y)
+    return 0.0 if little else _correlation(pieces, left)
 
 
 def _around_lines(y: Floats) -> tuple[Floats, Floats]:
@@ -118,7 +130,7 @@ def _without_spikes(y: Floats) -> Floats:
     """
     before, after = np.concatenate([y[:1], y[:-1]]), np.concatenate([y[1:], y[-1:]])
     middle = np.clip(y, np.minimum(before, after), np.maximum(before, after))
-    limit = 5.0 * MAD_TO_SD * np.median(np.abs(np.diff(y)))
+    limit = 5.0 * MAD_TO_SD * median(np.abs(np.diff(y)))
     return np.asarray(np.where(np.abs(y - middle) > limit, middle, y), dtype=np.float64)
 
 

@@ -17,13 +17,17 @@ def grain(value: float) -> float:
     """The smallest step between values that ``value`` can be told from, by its own digits.
 
     The printed step; that of a 32-bit float, if the number is one; or 1 / q when it is a fraction p / q, as a share of
-    q samples is. Of all intervals of width w, a share of about q^2 w holds a fraction with a denominator of at most q,
-    so only fractions that much simpler than the digits allow are told; the denominators tried are powers of two,
-    and the nearest fraction comes from the continued fraction.
+    q samples is. Assumes a finite number. Of all intervals of width w, a share of about q^2 w holds a fraction with a
+    denominator of at most q, so only fractions that much simpler than the digits allow are told; the denominators
+    tried are powers of two, and the nearest fraction comes from the continued fraction.
     """
-    step = resolution(np.array([value]))
-    if float(np.float32(value)) == value:
-        step = max(step, float(np.spacing(np.float32(abs(value)))))
+    # 0.981875 is 1571 / 1600: of a decimal that ends, the shortened fraction is the grain.
+    shortened = Fraction(1, Fraction(repr(value)).denominator)
+    step = max(resolution(np.array([value])), float(shortened))
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.float32(value)
+    if float(single) == value:
+        step = max(step, float(np.spacing(abs(single))))
     denominator = 1
     while denominator**2 * step < _BY_ACCIDENT:
         near = Fraction(value).limit_denominator(denominator)

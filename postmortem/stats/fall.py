@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from postmortem.stats.basics import Floats, autocorrelation, inflation
+from postmortem.stats.basics import Floats, autocorrelation, inflation, median
 from postmortem.stats.noise import correlated_noise
 
 _FEWEST = 5
@@ -24,11 +24,11 @@ def fall_bound(y: Floats, z: float = 1.645) -> float:
     if len(y) < _FEWEST:
         return math.nan
     early, late = y[: max(1, len(y) // 5)], y[-(2 * len(y) // 5) :]
-    level = abs(float(np.median(late)))
+    level = abs(median(late))
     rho = autocorrelation(y)
     sd = correlated_noise(y, rho)
     error = sd * math.sqrt(inflation(rho) * (1.0 / len(early) + 1.0 / len(late)))
     bound = float(np.mean(early) - np.mean(late)) + z * error
-    steep = float(np.max(y[: max(1, len(y) // 20)]) - np.median(late))
+    steep = float(np.max(y[: max(1, len(y) // 20)])) - median(late)
     largest = max(bound, steep) if steep > 4.0 * sd else bound
     return max(0.0, largest) / level if level > 0.0 else math.nan

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from postmortem.stats.basics import Floats, autocorrelation, inflation, upper_tails, z_of
+from postmortem.stats.basics import Floats, autocorrelation, inflation, median, upper_tails, z_of
 from postmortem.stats.noise import block_means, correlated_noise, resolution
 from postmortem.stats.trend import mann_kendall, theil_sen
 
@@ -93,10 +93,10 @@ def worsened(y: Floats, direction: Direction) -> Worsening | None:
     width = 1 if n < 8 else max(2, n // 10)
     last = max(2, width)
     blocks = np.array_split(np.arange(n - last), (n - last) // width)
-    levels = [float(np.median(cost[block])) for block in blocks]
+    levels = [median(cost[block]) for block in blocks]
     best = int(np.argmin(levels))
     best_index = int(blocks[best][np.argmin(cost[blocks[best]])])
-    tail = float(np.median(cost[n - last :]))
+    tail = median(cost[n - last :])
     amount = tail - levels[best]
     sd, freedom = _level_noise(cost, best_index)
     p = _beats_best_of(amount, sd * _median_error(last), sd * _median_error(width), len(blocks), freedom)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from postmortem.stats.basics import MAD_TO_SD, Floats
+from postmortem.stats.basics import MAD_TO_SD, Floats, autocorrelation, inflation, median
 
 _LOOKED_AT = 1000  # values whose digits are counted
 
@@ -21,7 +21,7 @@ def resolution(y: Floats) -> float:
     if len(y) == 0:
         return math.nan
     stride = -(-len(y) // _LOOKED_AT)
-    decimals = max(_decimals(repr(value)) for value in y[::stride].tolist())
+    decimals = max(map(_decimals, map(repr, y[::stride].tolist())))
     # Finer steps have no reciprocal among floats.
     return float(f"1e-{min(decimals, 300)}")
 
@@ -53,7 +53,7 @@ def noise(y: Floats) -> float:
 
 def _from_differences(y: Floats, order: int) -> float:
     scale = MAD_TO_SD / math.sqrt(math.comb(2 * order, order))
-    return scale * float(np.median(np.abs(np.diff(y, order))))
+    return scale * median(np.abs(np.diff(y, order)))
 
 
 def block_means(y: Floats, blocks: int) -> Floats:
@@ -70,3 +70,13 @@ def correlated_noise(y: Floats, rho: float) -> float:
     The variance of a third difference is then sigma^2 (20 - 30 rho + 12 rho^2 - 2 rho^3).
     """
     return noise(y) * math.sqrt(20.0 / (20.0 - 30.0 * rho + 12.0 * rho**2 - 2.0 * rho**3))
+
+
+def noise_of_means(y: Floats, length: float) -> float:
+    """Standard deviation that the noise of ``y`` leaves in means of ``length`` points, in the units of ``y``.
+
+    The noise is that around the trend, taken for AR(1). Of its correlation no more than 0.5 is believed, because a
+    slow swing looks like correlated noise.
+    """
+    rho = min(autocorrelation(y), 0.5)
+    return correlated_noise(y, rho) * math.sqrt(inflation(rho) / length)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postmortem.stats.basics import Floats
+from postmortem.stats.basics import Floats, median
 from postmortem.stats.noise import block_means
 from postmortem.stats.trend import theil_sen
 
@@ -45,7 +45,7 @@ def around_line(y: Floats) -> Floats:
     """Residuals of a series around the line of its Theil-Sen slope through its median, shape (n,)."""
     index = np.arange(len(y), dtype=np.float64)
     residual = y - theil_sen(index, y).slope * index
-    return np.asarray(residual - np.median(residual), dtype=np.float64)
+    return np.asarray(residual - median(residual), dtype=np.float64)
 
 
 def trimmed_spread(y: Floats, share: float = 0.1) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, mad, rolling
+from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, mad, median, rolling
 from postmortem.stats.noise import noise
 
 _SIGMAS = 8.0  # sd of noise above the level
@@ -52,7 +53,7 @@ def surges(y: Floats, share: float = 0.1) -> list[Surge]:
         return []
     level, sd = _behind(y)
     rise = y[_APART:] - level
-    progress = float(np.median(y[:3]) - np.min(level))
+    progress = median(y[:3]) - float(np.min(level))
     distance = rise / sd
     tall = (distance > max(_SIGMAS, _expected_once(_peaks(distance)))) & (rise > share * progress)
     groups = [group + _APART for group in _groups(tall)]
@@ -92,7 +93,7 @@ def _expected_once(distance: Floats) -> float:
     if len(ordered) <= top:
         return 0.0
     least = max(_TAIL, float(ordered[top]))
-    spread = float(np.median(np.log(np.maximum(ordered[:top], least) / least))) / math.log(2.0)
+    spread = median(np.log(np.maximum(ordered[:top], least) / least)) / math.log(2.0)
     return float(least * (20.0 * top) ** spread)
 
 
@@ -106,12 +107,21 @@ def growth(y: Floats) -> tuple[int, float]:
         return 0, 1.0
     stride = max(1, len(y) // 2000)
     at = np.arange(1, len(y), stride)
-    usual = np.array([np.median(y[:i:stride]) for i in at])
-    highest = np.maximum.reduceat(y, at) / usual
+    highest = np.maximum.reduceat(y, at) / _running_medians(y[: at[-1] : stride])
     block = int(np.argmax(highest))
     end = int(at[block + 1]) if block + 1 < len(at) else len(y)
     index = int(at[block]) + int(np.argmax(y[at[block] : end]))
     return index, float(highest[block])
+
+
+def _running_medians(y: Floats) -> Floats:
+    """Median of the first, the first two, ... of the values, shape (n,)."""
+    ordered: list[float] = []
+    medians = np.empty(len(y))
+    for i, value in enumerate(y.tolist()):
+        insort(ordered, value)
+        medians[i] = (ordered[i // 2] + ordered[(i + 1) // 2]) / 2.0
+    return medians
 
 
 def _groups(holds: NDArray[np.bool_]) -> list[Ints]:

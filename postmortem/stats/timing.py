@@ -35,6 +35,10 @@ class Segments:
         """Seconds per unit of position."""
         return self.duration / self.progress
 
+    def take(self, keep: NDArray[np.bool_]) -> Segments:
+        """The intervals marked, in an array of shape (m,)."""
+        return Segments(self.index[keep], self.duration[keep], self.progress[keep], self.crosses[keep])
+
 
 @dataclass(frozen=True)
 class Stall:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
 
-from postmortem.stats.basics import Floats, autocorrelation, autocorrelation_if_level, tie_sizes, two_sided, z_of
+from postmortem.stats.basics import (
+    Floats,
+    autocorrelation,
+    autocorrelation_if_level,
+    median,
+    tie_sizes,
+    two_sided,
+    z_of,
+)
 from postmortem.stats.noise import block_means
 
 _MOST_POINTS = 2000  # for Mann-Kendall; longer series are averaged down to this many block means
@@ -65,8 +74,14 @@ def mann_kendall(y: Floats) -> Trend:
 
 
 def _concordance(y: Floats) -> int:
-    """Rising pairs minus falling pairs."""
-    return sum(int(np.sum(np.sign(y[lag:] - y[:-lag]))) for lag in range(1, len(y)))
+    """Rising pairs minus falling pairs: each value is sorted in among those before it, O(n log n) comparisons."""
+    before: list[float] = []
+    score = 0
+    for value in y.tolist():
+        below, up_to = bisect_left(before, value), bisect_right(before, value)
+        score += below - (len(before) - up_to)
+        before.insert(up_to, value)
+    return score
 
 
 def _score_variance(n: int, ties: Floats) -> float:
@@ -110,4 +125,4 @@ def theil_sen(x: Floats, y: Floats) -> Slope:
     width = 1.96 * math.sqrt(_score_variance(n, np.ones(n)) * _hamed_rao(n, autocorrelation(y)))
     low = max(0.0, (len(slopes) - width) / 2.0)
     high = min(len(slopes) - 1.0, (len(slopes) + width) / 2.0)
-    return Slope(float(np.median(slopes)), float(slopes[math.floor(low)]), float(slopes[math.ceil(high)]))
+    return Slope(median(slopes), float(slopes[math.floor(low)]), float(slopes[math.ceil(high)]))

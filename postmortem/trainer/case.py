@@ -11,6 +11,7 @@ from postmortem.model import Finding
 from postmortem.trainer.faults import Fault, broken, find, mended
 from postmortem.trainer.loop import Result, train
 from postmortem.trainer.recipe import Recipe
+from postmortem.trainer.world import StuckError
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,19 @@ def case(recipe: Recipe, faults: Sequence[str], fixes: Sequence[str], out: Path,
 
 
 def _side(recipe: Recipe, out: Path, device: str) -> Side:
-    result = train(recipe, out, device=device)
-    (report,) = analyze([out]).runs
-    return Side(recipe, out, result, report.findings)
+    try:
+        result = train(recipe, out, device=device)
+    except StuckError:
+        result = Result((), "", 0, "stuck")
+    findings = [finding for report in analyze([out]).runs for finding in report.findings]
+    return Side(recipe, out, result, tuple(findings))
 
 
 def _prediction(name: str, wrong: Side, right: Side) -> Prediction:
     fault: Fault = find(name)
-    if fault.counted:
-        return Prediction(name, fault.seen_by, fault.counted(wrong.recipe), not fault.counted(right.recipe))
+    if fault.shown:
+        met, left = (fault.shown(side.recipe, side.result) for side in (wrong, right))
+        return Prediction(name, fault.seen_by, met, not left)
     expected = set(fault.findings)
     return Prediction(name, " or ".join(fault.findings), bool(expected & wrong.ids), not expected & right.ids)
 

@@ -42,9 +42,8 @@ def tier(device: torch.device, strict: bool, shards: int) -> str:
     return f"bitwise for {shards} processes only; another number sums in another order ({where})"
 
 
-def start_method(device: torch.device) -> str:
+def start_method() -> str:
     """How loader workers start: never by fork, which deadlocks after threads or an accelerator were used."""
-    del device
     return "forkserver" if sys.platform.startswith("linux") else "spawn"
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from postmortem import yamlfile
 from postmortem.errors import ConfigError, Problem
 from postmortem.trainer.recipe import Recipe
-from postmortem.trainer.ways import ranks, tally
+
+if TYPE_CHECKING:
+    from postmortem.trainer.loop import Result
 
 Change = Callable[[Recipe], Mapping[str, object]]
 
@@ -22,7 +25,7 @@ class Fault:
         breaks: Fields of the recipe that do it.
         mends: Fields of the broken recipe that undo it.
         findings: Findings of which at least one must appear in the broken run, and none in the mended one.
-        counted: For a failure that no log shows: whether a recipe has it, counted from its plan.
+        shown: For a failure that no finding names: whether a run has it.
         tasks: Tasks it can be shown on; any when empty.
         seen_by: What shows it, when no finding does.
     """
@@ -31,7 +34,7 @@ class Fault:
     breaks: Change
     mends: Change
     findings: tuple[str, ...] = ()
-    counted: Callable[[Recipe], bool] | None = None
+    shown: Callable[[Recipe, Result], bool] | None = None
     tasks: tuple[str, ...] = ()
     seen_by: str = ""
 
@@ -40,15 +43,17 @@ def _set(**fields: object) -> Change:
     return lambda _: fields
 
 
-def _repeats(recipe: Recipe) -> bool:
-    samples = recipe.n_train or 0
-    plan = recipe.exact_plan(samples)
-    return tally(samples, ranks(plan, recipe.sharding, 0, recipe.world_size, recipe.num_workers)).repeated > 0
+def _repeats(_: Recipe, result: Result) -> bool:
+    return any(row["samples"] > row["unique_samples"] for row in result.rows)
 
 
-def _same_order(recipe: Recipe) -> bool:
+def _same_order(recipe: Recipe, _: Result) -> bool:
     plan = recipe.exact_plan(recipe.n_train or 0)
     return bool((plan.order(0) == plan.order(1)).all())
+
+
+def _stuck(_: Recipe, result: Result) -> bool:
+    return result.stopped == "stuck"
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -78,9 +83,9 @@ FAULTS: Mapping[str, Fault] = {
         tasks=("digits", "breast-cancer"),
     ),
     "lr-too-high": Fault(
-        "The learning rate is a hundred times what it should be, and constant.",
-        lambda recipe: {"lr": recipe.lr * 100, "scheduler": "constant"},
-        lambda recipe: {"lr": recipe.lr / 100},
+        "The learning rate is a thousand times what it should be, and constant.",
+        lambda recipe: {"lr": recipe.lr * 1000, "scheduler": "constant"},
+        lambda recipe: {"lr": recipe.lr / 1000},
         findings=("oscillation", "divergence", "lr-too-high", "not-learning", "loss-spike"),
     ),
     "lr-decayed-too-early": Fault(
@@ -107,19 +112,30 @@ FAULTS: Mapping[str, Fault] = {
         "Every epoch has the order of the first.",
         _set(reshuffle=False),
         _set(reshuffle=True),
-        counted=_same_order,
-        seen_by="postmortem audit",
+        shown=_same_order,
+        seen_by="the same order in both epochs, as postmortem audit counts it",
     ),
     "padded-tail": Fault(
         "The last batch is filled up with samples of the first, so that all processes have equally many.",
-        lambda recipe: {"sharding": "padded", "world_size": max(8, recipe.world_size)},
+        lambda recipe: {
+            "sharding": "padded",
+            "world_size": max(8, recipe.world_size),
+            "shards": max(8, recipe.shards),
+        },
         _set(sharding="exact"),
-        counted=_repeats,
-        seen_by="postmortem plan, and samples against unique_samples in the log",
+        shown=_repeats,
+        seen_by="more samples than unique_samples in the log",
+    ),
+    "fork-deadlock": Fault(
+        "Loader workers are forked after the process used several threads, and use several threads themselves.",
+        _set(num_workers=1, worker_start="fork", loader_timeout=5.0),
+        _set(worker_start="safe", loader_timeout=120.0),
+        shown=_stuck,
+        seen_by="no batch ever comes; the watchdog ends the run",
     ),
     "slow-loader": Fault(
-        "Reading a sample takes a millisecond each time, in the training process.",
-        _set(item_cost=0.001, num_workers=0),
+        "Reading a sample takes four milliseconds each time, in the training process.",
+        _set(item_cost=0.004, num_workers=0),
         _set(item_cost=0.0),
         findings=("loader-bound",),
     ),
@@ -131,7 +147,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "dead-branch": Fault(
         "A penalty on the gate closes one of two branches.",
-        lambda recipe: {"epochs": max(10, recipe.epochs), "options": {"gate_penalty": 2.0}},
+        lambda recipe: {"epochs": max(20, recipe.epochs), "options": {"gate_penalty": 5.0}},
         _set(options={"gate_penalty": 0.0}),
         findings=("dead-component",),
         tasks=("clicks",),

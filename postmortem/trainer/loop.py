@@ -23,7 +23,7 @@ from postmortem.trainer.plan import Plan
 from postmortem.trainer.recipe import Recipe
 from postmortem.trainer.task import Split, Task, find, samples, take
 from postmortem.trainer.ways import Tally
-from postmortem.trainer.world import World, joined
+from postmortem.trainer.world import StuckError, World, joined
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -70,7 +70,7 @@ class Result:
     Attributes:
         rows: A row an epoch, as in ``metrics.jsonl``.
         digest: SHA-256 of parameters and optimizer state.
-        stopped: Why it ended: ``planned``, ``early`` or ``asked``.
+        stopped: Why it ended: ``planned``, ``early``, ``asked`` or ``stuck``.
     """
 
     rows: tuple[Row, ...]
@@ -102,6 +102,7 @@ def train(
 
     Raises:
         ConfigError: The recipe cannot be honoured here.
+        StuckError: Loader workers or other processes gave nothing in time.
     """
     where = devices.choose(device)
     with devices.settled(where), joined(recipe.world_size, where) as world:
@@ -171,12 +172,14 @@ class Run:
     def _fetched(self, wanted: range) -> Iterator[tuple[Fetched, float]]:
         """The rows of each step, and the seconds that were spent waiting for them."""
         steps = Steps(self._train, self._plan, self._recipe, self._world.here, self._world.size)
-        # A suspect plan already holds what its workers would do.
-        workers = self._recipe.num_workers if self._recipe.sharding == "exact" else 0
-        rows = fetched(steps, wanted, workers, self._device)
+        rows = fetched(steps, wanted)
         while True:
             asked = time.perf_counter()
-            given = next(rows, None)
+            try:
+                given = next(rows, None)
+            except StuckError as error:
+                self._journal.say(f"training failed: {error.problems[0].message}")
+                raise
             if given is None:
                 return
             yield given, time.perf_counter() - asked

@@ -159,8 +159,8 @@ class ExactlyOnceSampler:
     """Batches of sample ids for one process: give it to ``DataLoader(..., batch_sampler=...)``.
 
     Every process takes the same number of steps, and over all processes each sample comes once an epoch. On the last,
-    smaller batch a process may get nothing, which ``collate_fn=none_if_empty(default_collate)`` makes None: it must still
-    take part in the step, with a gradient of zero.
+    smaller batch a process may get nothing, which ``collate_fn=none_if_empty(default_collate)`` makes None: it must
+    still take part in the step, with a gradient of zero.
 
     Args:
         plan: What is read when.

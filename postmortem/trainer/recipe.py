@@ -16,7 +16,7 @@ from postmortem.trainer.catalog import TASKS, Option
 from postmortem.trainer.plan import Plan, ShardPlan
 from postmortem.trainer.ways import SuspectPlan
 
-TOPOLOGY = ("world_size", "num_workers")
+TOPOLOGY = ("world_size", "num_workers", "worker_start", "loader_timeout")
 """Fields that change nothing while samples are shared out exactly once."""
 
 _QUIET = ("log_every", "checkpoint_every")  # fields that change what is written, not what is computed
@@ -61,6 +61,8 @@ class Recipe(BaseModel):
     strict: bool = Field(True, description="The same bits for any number of processes; else one shard a process.")
     world_size: int = Field(1, ge=1)
     num_workers: int = Field(0, ge=0, le=256)
+    worker_start: Literal["safe", "fork"] = Field("safe", description="fork is the fault: it hangs after threads.")
+    loader_timeout: float = Field(120.0, gt=0, description="Seconds to wait for loader workers before giving up.")
     options: dict[str, Option] = Field(default_factory=dict, description="Choices within the task.")
 
     @model_validator(mode="before")
@@ -153,13 +155,17 @@ def make(fields: Mapping[str, object]) -> Recipe:
     return yamlfile.validate(Recipe, yamlfile.load(text, "the recipe"), ConfigError)
 
 
-def load(path: Path) -> Recipe:
-    """Reads a recipe file.
+def load(path: Path, task: str | None = None) -> Recipe:
+    """Reads a recipe file, and puts it on another task if one is named; the options are left behind then.
 
     Raises:
         ConfigError: The file is wrong; every problem with its place.
     """
-    return yamlfile.validate(Recipe, yamlfile.load(path, error=ConfigError), ConfigError)
+    document = yamlfile.load(path, error=ConfigError)
+    recipe = yamlfile.validate(Recipe, document, ConfigError)
+    if task is None or task == recipe.task:
+        return recipe
+    return make({name: value for name, value in document.data.items() if name != "options"} | {"task": task})
 
 
 def parse_value(text: str) -> object:

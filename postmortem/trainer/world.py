@@ -12,12 +12,16 @@ from typing import Protocol, TypeVar
 import torch
 from torch import distributed
 
-from postmortem.errors import ConfigError, Problem
+from postmortem.errors import ConfigError, PostmortemError, Problem
 
 PATIENCE = timedelta(seconds=600)
 """How long a process waits for the others before it says that one of them is gone."""
 
 T = TypeVar("T")
+
+
+class StuckError(PostmortemError):
+    """Other processes or loader workers gave nothing in time; says what is likely wrong."""
 
 
 class World(Protocol):
@@ -92,7 +96,7 @@ def _explained() -> Iterator[None]:
         yield
     except RuntimeError as error:
         hint = "one process ended early, took fewer steps, or hangs in its loader; look at the end of each one's output"
-        raise ConfigError(Problem(f"the processes lost each other: {str(error).splitlines()[0]}", hint=hint)) from error
+        raise StuckError(Problem(f"the processes lost each other: {str(error).splitlines()[0]}", hint=hint)) from error
 
 
 @contextmanager

@@ -28,13 +28,13 @@ def _aggregate(x: Series | Window, whole: Callable[[Array], float], rolling: pl.
 def _roll(window: Window, expression: pl.Expr) -> Series:
     """The expression over the window that ends at each point; missing below half the points of the window."""
     series = window.series
-    frame = pl.DataFrame({"k": _key(window), "v": pl.Series(series.value).fill_nan(None)})
+    frame = pl.DataFrame({"k": _key(window), "v": pl.Series(series.value, nan_to_null=True)})
     length = window.size if window.unit == "points" else window.size * _MICRO
     rolled = frame.rolling("k", period=f"{max(1, round(length))}i", closed="left" if window.before else "right").agg(
         expression.alias("y"), pl.col("v").count().alias("n")
     )
     enough = rolled["n"].to_numpy() >= (window.size / 2 if window.unit == "points" else 1)
-    values = rolled["y"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    values = rolled["y"].cast(pl.Float64).to_numpy()  # missing is NaN there
     return series.with_values(np.where(enough, values, np.nan))
 
 
@@ -115,6 +115,14 @@ def min_(_: RunView, x: Series | Window) -> Value:
 def max_(_: RunView, x: Series | Window) -> Value:
     """Largest value, with its place."""
     return _extreme(x, np.argmax, _V.max())
+
+
+@function("number", "aggregates", x="series", q="number")
+def quantile(_: RunView, x: Series, q: Scalar) -> Value:
+    """The value below which a share q (0 to 1) of the finite points lie."""
+    if not len(x.finite):
+        return absent(f"{x.name} has no finite points")
+    return Scalar(float(np.quantile(x.finite.value, float(q.value or 0))), x.finite.point(len(x.finite) - 1))
 
 
 def _pointwise(x: Series | Scalar, compute: Callable[[Array], Array]) -> Value:

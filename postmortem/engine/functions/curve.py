@@ -21,7 +21,8 @@ _HARDER = re.compile(
     r"|(^|_)smoothing|random_?erase|reprob|jitter|randaug|adversarial|noise_(std|level|scale)|mask_(prob|ratio)"
 )
 _OFF = {"", "0", "0.0", "none", "false", "no", "off", "null"}
-_PART = re.compile(r"^(total|global|all|overall|mean|avg|max|min|norm|clipped|unclipped|before|after|pre|post|\d)\b")
+_GRADIENT = re.compile(r"(^|[/_.])g(rad(ient)?s?)?([/_.]?(norm|l2))?([/_.]|$)")
+_WHOLE = re.compile(r"(total|global|all|overall|mean|avg|max|min|clipped|unclipped|before|after|pre|post|\d+)\b")
 
 
 @function("series", "leaps", x="series", share="number=0.1")
@@ -68,6 +69,14 @@ def fall_bound(_: RunView, x: Series) -> Value:
     if not np.isfinite(bound):
         return absent(f"{x.name} has {len(x.finite)} finite points, too few to bound its fall")
     return Scalar(bound, x.finite.point(len(x.finite) - 1))
+
+
+@function("number", "levels", x="series", length="number")
+def noise_of_means(_: RunView, x: Series, length: Scalar) -> Value:
+    """Standard deviation that the noise of x, correlated as it is, leaves in means of so many points."""
+    if not isinstance(length.value, float) or len(x.finite) < 20:
+        return absent(f"{x.name} has {len(x.finite)} finite points, too few to know the noise of its means")
+    return Scalar(stats.noise_of_means(x.finite.value, length.value), x.finite.point(len(x.finite) - 1))
 
 
 @function("number", "levels", x="series")
@@ -138,6 +147,8 @@ def starts_over(view: RunView, x: Series) -> Value:
 def _resumed(view: RunView, x: Series) -> list[int]:
     """Index of the first point of x after each resume that the log tells of or that its steps show."""
     told = [int(np.sum(x.order <= event.order)) for event in view.events if event.kind == "restart"]
+    if not told and not view.run.metrics["attempt"].max():
+        return []
     starts = view.run.metrics.filter(pl.col("attempt") > 0).group_by("attempt", maintain_order=True).first()
     shown = []
     for source, line in starts.select("source", "line").iter_rows():
@@ -167,17 +178,18 @@ def layer_gradients(view: RunView) -> Value:
 
 def _is_layer(series: Series) -> bool:
     """Whether a gradient norm names a part of the model."""
-    part = re.sub(r"^.*?(grad(ient)?s?_?(norm|l2)?|norm)[/_.]", "", series.metric)
-    return part != series.metric and _PART.match(part) is None
+    part = _GRADIENT.sub("/", series.metric).strip("/_.")
+    return bool(part) and _WHOLE.match(part) is None
 
 
-@function("number", "levels", level="number", within="number=0.02")
-def guesses(_: RunView, level: Scalar, within: Scalar) -> Value:
-    """Number of classes (2 to 1000) whose guessing by lot has this cross-entropy; missing where there is none."""
+@function("number", "levels", level="number")
+def guesses(_: RunView, level: Scalar) -> Value:
+    """Number of classes whose guessing by lot has this cross-entropy; missing where one level in ten would do."""
     if not isinstance(level.value, float):
         return level
     classes = round(math.exp(min(level.value, 10.0)))
-    if not 2 <= classes <= 1000 or abs(level.value - math.log(classes)) > float(within.value or 0) * math.log(classes):
+    # Neighbouring numbers of classes are 1 / classes apart; a tenth of that around each is a hit by chance.
+    if classes < 2 or abs(level.value - math.log(classes)) > 0.05 / classes:
         return absent("no number of classes has that cross-entropy")
     return Scalar(float(classes), level.at)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from postmortem import stats
 from postmortem.engine.functions.run import epochs_done, steps_done, steps_per_epoch
@@ -18,6 +19,9 @@ from postmortem.names import target_key
 _HOUR = 3600.0
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
 _ANNOUNCED = re.compile(r"^(target|goal|required|expected|milestones?|success_criterion|criterion)s?(_epoch_\d+)?$")
+
+
+_STATED = ("key", "value", "source", "line")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def _targets(view: RunView) -> list[_Target]:
 
 
 def _each_target(view: RunView) -> Iterator[_Target]:
-    for key, value, source, line in view.run.facts.select("key", "value", "source", "line").iter_rows():
+    for key, value, source, line in zip(*map(view.run.facts.get_column, _STATED), strict=True):
         for name, text in [(key, value)] if key.startswith("target.") else _announced(key, value):
             # Of a range such as 0.10-0.15 the first number is the least that was meant.
             number = _NUMBER.search(text)
@@ -134,10 +138,9 @@ _LIMITS = {"time_limit": "", "time_limit_hours": " h", "time_limit_minutes": " m
 @function("number", "plan")
 def time_limit(view: RunView) -> Value:
     """Hours the run may take, as stated with a unit or as a clock."""
-    rows = view.run.facts.filter(view.run.facts["key"].is_in(list(_LIMITS)))
-    if not rows.height:
+    if all(view.fact(key).value is None for key in _LIMITS):
         return absent("time_limit is not stated in the log", "time_limit (or pass --set time_limit=36h)")
-    row = rows.row(-1, named=True)
+    row = view.run.facts.filter(pl.col("key").is_in(list(_LIMITS))).row(-1, named=True)
     hours = _hours(row["value"] + (_LIMITS[row["key"]] if row["value"].replace(".", "").isdigit() else ""))
     if hours is None:
         return absent(f"time_limit is stated as {row['value']!r}, which has no unit", "time_limit, such as 36h")

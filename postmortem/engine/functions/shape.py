@@ -239,15 +239,23 @@ def resolution(_: RunView, x: Series) -> Value:
 
 
 @function("number", "shape", x="series")
-def trend(_: RunView, x: Series) -> Value:
+def trend(view: RunView, x: Series) -> Value:
     """Kendall's tau of x over its points: 1 is steadily rising, -1 steadily falling."""
-    return _stated(x, 4, lambda y: stats.mann_kendall(y).tau, "the trend")
+    return _trend(view, x, "tau")
 
 
 @function("number", "shape", x="series")
-def trend_p(_: RunView, x: Series) -> Value:
+def trend_p(view: RunView, x: Series) -> Value:
     """Chance of so strong a trend without any, corrected for autocorrelation (Mann-Kendall, Hamed and Rao)."""
-    return _stated(x, 4, lambda y: stats.mann_kendall(y).p, "the trend")
+    return _trend(view, x, "p")
+
+
+def _trend(view: RunView, x: Series, what: str) -> Scalar:
+    def compute(y: Array) -> float:
+        found = view.remember(("mann-kendall", id(x)), x, lambda: stats.mann_kendall(y))
+        return float(getattr(found, what))
+
+    return _stated(x, 4, compute, "the trend")
 
 
 @function("number", "shape", x="series")

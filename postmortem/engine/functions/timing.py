@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from postmortem import stats
 from postmortem.engine.functions.run import steps_per_epoch
 from postmortem.engine.functions.table import RunView, function
 from postmortem.engine.timeline import Timeline, timeline
-from postmortem.engine.values import Scalar, Series, Value, absent
+from postmortem.engine.values import Scalar, Series, Value, absent, align
 
 _NIGHT = (22, 23, 0, 1, 2, 3, 4, 5, 6)  # hours
 NO_CLOCK = absent("fewer than three records with a time are logged", "a timestamp on every line")
@@ -27,7 +28,15 @@ def _timed(view: RunView) -> tuple[Timeline, stats.Segments] | None:
     found = timeline(view, float(per_epoch.value) if per_epoch.value is not None else None)
     if found is None:
         return None
-    return found, stats.segments(found.marks.value, found.marks.seconds, found.crosses)
+    intervals = stats.segments(found.marks.value, found.marks.seconds, found.crosses)
+    return found, intervals.take(~_resumed(view, found.marks)[intervals.index])
+
+
+def _resumed(view: RunView, marks: Series) -> NDArray[np.bool_]:
+    """Marks before which, since the mark before, the log says that it resumed: no process ran all that time."""
+    said = np.array([2 * event.order + 1 for event in view.events if event.kind == "restart"], dtype=np.int64)
+    until = np.searchsorted(np.sort(said), marks.order)
+    return np.diff(until, prepend=until[:1]) > 0
 
 
 @function("number", "timing")
@@ -128,19 +137,57 @@ def _unit_seconds(view: RunView, wanted: Callable[[int], bool]) -> Value:
 
 
 @function("number", "timing", x="series")
-def drift(_: RunView, x: Series) -> Value:
+def drift(view: RunView, x: Series) -> Value:
     """Late third over early third of a series of durations, by medians, the first point left out as warm-up."""
-    return _drift(x, "ratio")
+    return _drift(view, x, "ratio")
 
 
 @function("number", "timing", x="series")
-def drift_p(_: RunView, x: Series) -> Value:
+def drift_p(view: RunView, x: Series) -> Value:
     """Chance of such a difference between the early and the late third without any (Mann-Whitney)."""
-    return _drift(x, "p")
+    return _drift(view, x, "p")
 
 
-def _drift(x: Series, what: str) -> Scalar:
-    found = stats.drift(x.finite.value)
+def _drift(view: RunView, x: Series, what: str) -> Scalar:
+    found = view.remember(("pace drift", id(x)), x, lambda: stats.drift(x.finite.value))
     if found is None or not np.isfinite(getattr(found, what)):
         return absent(f"{x.name} has {len(x.finite)} comparable intervals, too few to compare early with late")
     return Scalar(float(getattr(found, what)), x.finite.point(len(x.finite) - 1))
+
+
+_SAME_UNIT = 20.0  # a wait of more than so many steps is told in another unit
+
+
+@function("series", "timing", wait="series", step="series")
+def waiting(view: RunView, wait: Series, step: Series) -> Value:
+    """Share of the time of each step that passes until its data has come, first batches of epochs left out.
+
+    Where the wait is mostly longer than the step, the step is taken to be what follows the wait.
+    """
+    later = wait.take(np.flatnonzero(~_opens_epoch(view, wait)))
+    theirs = align(step, later)
+    with np.errstate(all="ignore"):
+        ratio = np.where((later.value >= 0) & (theirs > 0), later.value / theirs, np.nan)
+    usual = float(np.nanmedian(ratio)) if not np.isnan(ratio).all() else 0.0
+    if usual > _SAME_UNIT:
+        return absent(f"{wait.name} and {step.name} are not told in one unit")
+    return later.with_values(ratio / (1.0 + ratio) if usual > 1.0 else ratio, f"{wait.name} over {step.name}")
+
+
+def _opens_epoch(view: RunView, x: Series) -> NDArray[np.bool_]:
+    """Points at the first batch of an epoch, which waits for the loader to start: the first step or two of it.
+
+    Where the first point comes later, the steps that fill an epoch are its end, as of reports of whole epochs.
+    """
+    per_epoch = steps_per_epoch(view).value
+    if not isinstance(per_epoch, float) or per_epoch < 4 or not len(x) or np.isnan(x.step).any():
+        return np.zeros(len(x), dtype=np.bool_)
+    place = np.mod(x.step, np.round(per_epoch))
+    return np.asarray(place <= 1 if x.step[0] <= 1 else place == 1, dtype=np.bool_)
+
+
+@function("series", "timing", x="series")
+def percent(_: RunView, x: Series) -> Value:
+    """A share in percent: as logged where it ever exceeds 1, else a hundred times that."""
+    whole = len(x.finite) and float(x.finite.value.max()) > 1.0
+    return x.with_values(x.value if whole else 100.0 * x.value)

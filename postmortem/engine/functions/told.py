@@ -71,7 +71,7 @@ def _misfiled(view: RunView) -> Scalar | list[_Pair]:
 
 
 def _find_misfiled(view: RunView) -> Scalar | list[_Pair]:
-    files = [source.path for source in view.run.sources if source.format == "config"]
+    files = _own_files(view)
     if not files:
         return absent("no configuration file lies beside the log", "a configuration file beside the log")
     facts = view.run.facts.filter(pl.col("source") != "--set")
@@ -82,6 +82,13 @@ def _find_misfiled(view: RunView) -> Scalar | list[_Pair]:
     if not both:
         return absent("the log states none of the settings of the configuration file", "the settings, as used")
     return _pairs(facts.filter(beside), facts.filter(~beside), (*_SINGLE, *_PLANNED))
+
+
+def _own_files(view: RunView) -> list[str]:
+    """Configuration files of this run: a file above the folder of its log is the base of several runs."""
+    logs = {Path(source.path).parent for source in view.run.sources if source.format != "config"}
+    files = [source.path for source in view.run.sources if source.format == "config"]
+    return [file for file in files if logs & {Path(file).parent, *Path(file).parent.parents}]
 
 
 def _restated(view: RunView) -> Scalar | list[_Pair]:

@@ -54,11 +54,11 @@ class Arcs(Task):
         low = recipe.options["scores"] == "bf16"
         scores = torch.sigmoid(logits.bfloat16()).float().numpy() if low else logits.numpy()
         positive, naive = rows["y"] > 0.5, recipe.options["roc"] == "naive"
-        found = roc.curve(scores, positive, naive=naive)
+        found, sound = roc.curve(scores, positive, naive=naive), roc.curve(scores, positive)
         return {
             "auroc": roc.auroc(scores, positive),
             **{f"tpr@fpr{rate:g}": roc.tpr_at(found, rate, naive=naive) for rate in FPR},
-            **{f"fpr@tpr{rate:.2f}": roc.fpr_at(found, rate) for rate in TPR},
+            **{f"fpr@tpr{rate:.2f}": roc.fpr_at(sound, rate) for rate in TPR},
             "n": len(positive),
             "pos": int(positive.sum()),
             "neg": int((~positive).sum()),

@@ -38,6 +38,7 @@ class Clicks(Task):
 
     def losses(self, model: nn.Module, rows: Rows) -> torch.Tensor:
         """Cross-entropy of the click, and what an open gate costs; a price too high closes a branch for good."""
+        assert isinstance(model, _Gated)
         logit, gate = self.outputs(model, rows).unbind(dim=1)
         price = model.gate_penalty * gate if model.training else 0.0
         return nn.functional.binary_cross_entropy_with_logits(logit, rows["y"], reduction="none") + price
