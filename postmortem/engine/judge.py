@@ -74,10 +74,13 @@ def _judge_check(rule: CompiledRule, check: CompiledCheck, view: RunView) -> _Ve
 
 
 def _merged(findings: list[Finding]) -> Finding:
+    """One finding that leads with the worst, with the causes of the one in which fewest are open."""
     first = max(findings, key=lambda finding: finding.severity.rank)
     rest = [finding for finding in findings if finding is not first]
     evidence = tuple(dict.fromkeys(piece for finding in (first, *rest) for piece in finding.evidence))
-    return replace(first, message="; ".join(finding.message for finding in (first, *rest)), evidence=evidence)
+    causes = min((f.causes for f in (first, *rest)), key=lambda rivals: [c.verdict for c in rivals].count("open"))
+    message = "; ".join(finding.message for finding in (first, *rest))
+    return replace(first, message=message, evidence=evidence, causes=causes)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from math import isclose
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -26,6 +28,14 @@ _NAMED = dict.fromkeys(("label", "was", "split", "metric"), pl.String())
 _PLACES = {"split": pl.String(), "metric": pl.String(), "value": pl.Float64(), "at": pl.Float64()}
 _STRUCTURED = ("json", "json-lines", "table", "box")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
+
+
+class Places(NamedTuple):
+    """First and last step or epoch, and the usual distance between neighbours, 0 for a single one."""
+
+    first: float
+    last: float
+    apart: float
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,16 @@ class Capture:
         return self.by_epoch["at"].min()  # type: ignore[return-value]
 
     @cached_property
-    def places(self) -> tuple[float, float, float] | None:
-        """The first and the last step, else epoch, and the usual distance between neighbours; None without any."""
+    def places(self) -> Places | None:
+        """The steps told, else the epochs; None without any."""
         told = self.by_epoch if self.by_step.is_empty() else self.by_step
-        at = told["at"].unique().sort()
-        return (at[0], at[-1], float(at.diff().median() or 0)) if len(at) else None  # type: ignore[arg-type]
+        at = told["at"].unique().sort().to_list()
+        return Places(at[0], at[-1], median(b - a for a, b in pairwise(at)) if len(at) > 1 else 0.0) if at else None
+
+    @cached_property
+    def letters(self) -> str:
+        """The name of the file without numbers and punctuation."""
+        return re.sub(r"[\W\d_]+", " ", Path(self.reading.source).name).strip()
 
     def _placed(self, key: str) -> pl.DataFrame:
         if self.reading.points[key].null_count() == self.reading.points.height:
@@ -157,29 +172,23 @@ def processes(captures: Sequence[Capture]) -> list[list[Capture]]:
     groups: list[list[Capture]] = []
     for one in captures:
         home = next((group for group in groups if all(_complete(one, other) for other in group)), None)
-        before = next((group for group in groups if _follows(one, group)), None)
-        after = next((group for group in groups if all(_follows(other, [one]) for other in group[:1])), None)
-        if home is not None or before is not None:
-            (home or before or []).append(one)
-        elif after is not None:
-            after.insert(0, one)
+        home = home or next((group for group in groups if _follows(one, group[-1])), None)
+        later = None if home else next((group for group in groups if _follows(group[0], one)), None)
+        if home:
+            home.append(one)
+        elif later:
+            later.insert(0, one)
         else:
             groups.append([one])
     return groups
 
 
-def _follows(one: Capture, group: Sequence[Capture]) -> bool:
-    """Whether a file begins where others of its kind and name end, numbers in the name aside: one log over files."""
-    last = group[-1]
-    alike = one.reading.format == last.reading.format and _letters(one) == _letters(last)
-    if not alike or one.folder != last.folder or not one.places or not last.places:
+def _follows(one: Capture, other: Capture) -> bool:
+    """Whether a file begins where another of its kind ends, numbers in their names aside: one log over two files."""
+    alike = one.letters == other.letters and one.reading.format == other.reading.format
+    if not alike or one.folder != other.folder or not one.places or not other.places:
         return False
-    usual = last.places[2] or one.places[2]
-    return 0 < one.places[0] - last.places[1] <= 1.5 * usual
-
-
-def _letters(capture: Capture) -> str:
-    return re.sub(r"[\W\d_]+", " ", Path(capture.reading.source).name).strip()
+    return 0 < one.places.first - other.places.last <= 1.5 * (other.places.apart or one.places.apart)
 
 
 def _is_copy(one: Capture, other: Capture) -> bool:

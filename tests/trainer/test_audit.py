@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -148,6 +151,21 @@ def test_the_callers_world_is_left_alone() -> None:
     """Simulating processes leaves torch.distributed and the environment as they were."""
     audit(_padded, world_size=2)
     assert not distributed.is_initialized()
+
+
+def test_the_fragments_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set over parquet fragments that the documentation shows: exactly once over workers and processes."""
+    tables = {f"part{part}": [{"id": 10 * part + at} for at in range(10)] for part in range(5)}
+    parquet = SimpleNamespace(read_table=lambda path: SimpleNamespace(to_pylist=lambda: tables[path]))
+    monkeypatch.setitem(sys.modules, "pyarrow", SimpleNamespace(parquet=parquet))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
+    page = (Path(__file__).parents[2] / "docs" / "trainer.md").read_text(encoding="utf-8")
+    code = next(part for part in page.split("```python\n") if part.startswith("import pyarrow")).split("```")[0]
+    shown: dict[str, Any] = {}
+    exec(code, shown)
+    found = audit(lambda: DataLoader(shown["Fragments"](tables), batch_size=4), workers=2, world_size=2)
+    assert found.exactly_once, told(found)
+    assert len(found.epochs[0].counts) == 50
 
 
 def test_the_command(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

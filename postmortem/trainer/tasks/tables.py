@@ -59,15 +59,9 @@ class BreastCancer(_Table):
 
 def perceptron(inputs: int, hidden: int, outputs: int, dropout: float) -> nn.Sequential:
     """Two hidden layers with ReLU and dropout."""
-    return nn.Sequential(
-        nn.Linear(inputs, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, outputs),
-    )
+    dropped = [nn.Dropout(dropout)] if dropout else []
+    first, second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+    return nn.Sequential(first, nn.ReLU(), *dropped, second, nn.ReLU(), *dropped, nn.Linear(hidden, outputs))
 
 
 def _loaded(name: str) -> tuple[Array, Array]:
