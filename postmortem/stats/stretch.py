@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from postmortem.stats.basics import Floats, median
+from postmortem.stats.change import change_point
 from postmortem.stats.noise import block_means
 from postmortem.stats.trend import theil_sen
 
+_FEWEST_A_LEVEL = 5  # points without which a level is not told from a swing
 _BLOCKS = 40  # levels a long series is averaged into, so that one lucky point is no progress
 
 
@@ -52,10 +54,23 @@ def trimmed_spread(y: Floats, share: float = 0.1) -> float:
     """Standard deviation of the residuals around the line, the largest ``share`` of them (at least one) left out.
 
     One spike is not a swing; leaving out the largest residuals costs a normal sample about a third of its sd.
+    Neither is one lasting change of level: where two levels fit better than the line, they are what counts.
     """
-    residual = around_line(y)
     keep = len(y) - max(1, round(share * len(y)))
-    kept = residual[np.argsort(np.abs(residual), kind="stable")[:keep]]
+    return min(_spread(residual, keep) for residual in (around_line(y), _around_two_levels(y)))
+
+
+def _around_two_levels(y: Floats) -> Floats:
+    """Residuals around the medians before and after the likeliest change; around one, near an end."""
+    change = change_point(y)
+    if change is None or not _FEWEST_A_LEVEL <= change.index <= len(y) - _FEWEST_A_LEVEL:
+        return np.asarray(y - np.median(y), dtype=np.float64)
+    return np.asarray(y - np.where(np.arange(len(y)) < change.index, change.before, change.after), dtype=np.float64)
+
+
+def _spread(residual: Floats, keep: int) -> float:
+    """Root mean square of the ``keep`` smallest residuals."""
+    kept = np.sort(np.abs(residual))[:keep]
     return float(np.sqrt(np.mean(kept**2))) if len(kept) else 0.0
 
 

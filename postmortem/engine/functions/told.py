@@ -177,7 +177,7 @@ def restated(view: RunView) -> Value:
 
 @function("text", "told")
 def restated_text(view: RunView) -> Value:
-    """Those settings with both values and their places."""
+    """Those settings with the values before and after, and their places."""
     return _words(_restated(view))
 
 
