@@ -103,7 +103,7 @@ _CANONICAL = {other: name for name, others in _SYNONYMS.items() for other in oth
 # First match wins; matched against the canonical metric without its split.
 _ROLES: tuple[tuple[Role, str], ...] = (
     ("lr", r"^(lr|.*[/_]lr([/_\-]?\d+)?|lr[/_\-].*|lr\d+|x/lr\d+|pg\d+|.*learning_rate.*)$"),
-    ("grad_norm", r"grad.*norm|norm.*grad|^g_?norm$|grad_?l2|^gradients?/"),
+    ("grad_norm", r"grad.*norm|norm.*grad|^g_?norm$|grad_?l2|^grad(?:ients?)?_.*_l2$|^gradients?/"),
     (
         "count",
         r"^(n|num|count|total|global|current)[_/].*(?<!loss)$|.*(_count|_samples|_tokens|_steps|_examples|timesteps)$"

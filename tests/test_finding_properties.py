@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from postmortem.analysis import analyze
+from postmortem.model import Position
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 Rows = list[dict[str, Any]]
@@ -24,8 +27,12 @@ Told = tuple[Any, ...]
 def told(folder: Path) -> list[Told]:
     """Id, severity, series and place of every finding, in a fixed order."""
     findings = [f for run in analyze([folder]).runs for f in run.findings]
-    places = ((f.id, f.severity, f.split, f.metric, f.first.epoch, f.first.step, f.last.epoch, f.last.step) for f in findings)
-    return sorted(places, key=repr)
+    found = [(f.id, f.severity, f.split, f.metric, *_place(f.first), *_place(f.last)) for f in findings]
+    return sorted(found, key=repr)
+
+
+def _place(at: Position) -> tuple[float | None, int | None]:
+    return at.epoch, at.step
 
 
 def overfitting() -> Rows:
@@ -58,11 +65,20 @@ def stepwise(change: str) -> Rows:
 
 
 def slowing() -> Rows:
-    """Sixty epochs whose steps take longer and longer."""
+    """Sixty epochs whose steps take longer and longer, in seconds."""
     rng, epoch = np.random.default_rng(2), np.arange(1, 61)
     loss = 0.5 + 2 * np.exp(-epoch / 9) + rng.normal(0, 0.02, 60)
-    seconds = 0.2 * (1 + 0.03 * np.maximum(0, epoch - 20)) + rng.normal(0, 0.004, 60)
+    seconds = 0.2 * (1 + 0.1 * np.maximum(0, epoch - 20)) + rng.normal(0, 0.004, 60)
     return _rows({"epoch": epoch, "train_loss": loss, "step_time": seconds})
+
+
+def stalling() -> Rows:
+    """Two hundred steps, a second each, and three hours in which nothing happens; ``time`` in seconds since 1970."""
+    rng, step = np.random.default_rng(3), np.arange(1, 201)
+    loss = 0.5 + 3 * np.exp(-step / 40) + rng.normal(0, 0.03, 200)
+    rows = _rows({"step": step, "train_loss": loss})
+    paces = 1 + np.abs(rng.normal(0, 0.05, 200)) + 10_800.0 * (step == 120)
+    return [{**row, "timestamp": round(1_790_000_000 + at, 3)} for row, at in zip(rows, np.cumsum(paces), strict=True)]
 
 
 def _rows(columns: Mapping[str, Any]) -> Rows:
@@ -100,6 +116,7 @@ RECORDS: dict[str, tuple[str, Callable[[], Rows]]] = {
     "diverging": ("metrics.jsonl", lambda: stepwise("diverges")),
     "ending as NaN": ("metrics.csv", lambda: stepwise("nan")),
     "slowing": ("metrics.csv", slowing),
+    "stalling": ("metrics.jsonl", stalling),
     **{
         f"{kind}/{name}": (file, lambda path=FIXTURES / kind / name / file: read_rows(path))  # type: ignore[misc]
         for kind, name, file in (
@@ -189,3 +206,130 @@ def test_the_form_of_a_record_changes_no_finding(
     told_otherwise = told(write(tmp_path / "run", tell(RECORDS[name][0], record(name))))
 
     assert told_otherwise == plain(name)
+
+
+NOISE = (
+    "/opt/lib/python/site-packages/torch/utils/data.py:47: UserWarning: the given array is not writable",
+    "Saving predictions to out/predictions.csv",
+    "INFO: cleaning up the cache before the next round",
+    "wandb: network is slow, retrying",
+    "",
+    "Loaded the tokenizer from disk, this may take a while",
+)
+LOGS = {
+    "sick/overfit-logging": "train.log",
+    "sick/stall-suspended": "train.log",
+    "sick/slowdown-growing-list": "train.log",
+    "sick/loss-spike-bad-batch": "train.log",
+    "sick/oscillation-edge-of-stability": "train.log",
+    "sick/nan-loss-runs-on": "train.log",
+    "sick/vanishing-gradient-sigmoid": "train.log",
+    "healthy/heavy-dropout": "train.log",
+}
+CLOCK = re.compile(r"(?m)^(\d{4})-(\d\d)-(\d\d) (\d\d:\d\d:\d\d),(\d{3})")
+CLOCKS = {
+    "ISO": r"\1-\2-\3T\4.\5Z",
+    "slashes": r"\1/\2/\3 \4.\5",
+    "brackets": r"[\1-\2-\3 \4.\5]",
+}
+
+
+def noisy(text: str) -> str:
+    """A line of chatter after every third line."""
+    lines = text.splitlines()
+    chatter = (f"\n{NOISE[at // 3 % len(NOISE)]}" if at % 3 == 2 else "" for at in range(len(lines)))
+    return "".join(f"{line}{more}\n" for line, more in zip(lines, chatter, strict=True))
+
+
+def in_seconds(text: str) -> str:
+    """Durations in milliseconds, in seconds."""
+    return re.sub(r"([\d.]+)ms/step", lambda found: f"{float(found[1]) / 1000:.4f}s/step", text)
+
+
+TELLS: dict[str, Callable[[str], str]] = {
+    "noise": noisy,
+    "seconds": in_seconds,
+    **{f"clock as {name}": (lambda text, form=form: CLOCK.sub(form, text)) for name, form in CLOCKS.items()},
+}
+
+
+def _told_of(text: str, folder: Path, name: str) -> list[Told]:
+    folder.mkdir()
+    (folder / name).write_text(text, "utf-8")
+    return told(folder)
+
+
+@pytest.mark.parametrize("fixture", LOGS)
+def test_the_wording_of_a_log_changes_no_finding(fixture: str, tmp_path: Path) -> None:
+    """Chatter between the lines, the form of the clock and the unit of durations are not evidence."""
+    name = LOGS[fixture]
+    text = (FIXTURES / fixture / name).read_text("utf-8")
+    plain = _told_of(text, tmp_path / "plain", name)
+
+    for how, tell in TELLS.items():
+        otherwise = tell(text)
+        assert otherwise == text or _told_of(otherwise, tmp_path / how, name) == plain, how
+
+
+def test_a_log_over_two_files_has_the_same_findings(tmp_path: Path) -> None:
+    """A log that was cut, be it within an epoch, is one run; only a cut record (a traceback) is lost."""
+    for fixture in ("sick/overfit-logging", "sick/oscillation-edge-of-stability", "sick/loss-spike-bad-batch"):
+        name, folder = LOGS[fixture], tmp_path / fixture.partition("/")[2]
+        text = (FIXTURES / fixture / name).read_text("utf-8")
+        lines = text.splitlines(keepends=True)
+        plain = _told_of(text, folder, name)
+        (folder / name).unlink()
+        (folder / "train-1.log").write_text("".join(lines[: len(lines) // 2]), "utf-8")
+        (folder / "train-2.log").write_text("".join(lines[len(lines) // 2 :]), "utf-8")
+
+        assert plain
+        assert told(folder) == plain, fixture
+
+
+def with_column(rows: Rows, old: str, new: str, convert: Callable[[float], Any]) -> Rows:
+    """The rows with one column told otherwise, in its place."""
+    return [dict((new, convert(v)) if k == old else (k, v) for k, v in row.items()) for row in rows]
+
+
+TIMES: dict[str, tuple[str, str, str, Callable[[float], Any]]] = {
+    "durations in milliseconds": ("slowing", "step_time", "step_time_ms", lambda seconds: round(1000 * seconds, 2)),
+    "milliseconds since 1970": ("stalling", "timestamp", "timestamp", lambda seconds: round(1000 * seconds)),
+    "ISO 8601": ("stalling", "timestamp", "timestamp", lambda s: datetime.fromtimestamp(s, UTC).isoformat()),
+    "a clock without a zone": ("stalling", "timestamp", "time", lambda s: f"{datetime.fromtimestamp(s, UTC):%F %T.%f}"),
+}
+
+
+@pytest.mark.parametrize("how", TIMES)
+def test_the_unit_of_time_changes_no_finding(how: str, plain: Callable[[str], list[Told]], tmp_path: Path) -> None:
+    """Seconds, milliseconds and dates tell the same time."""
+    name, *column = TIMES[how]
+
+    assert {found[0] for found in plain(name)} == {"slowing": {"slowdown"}, "stalling": {"stall"}}[name]
+    rows = with_column(record(name), *column)  # type: ignore[arg-type]
+    assert told(write(tmp_path / "run", {RECORDS[name][0]: rows})) == plain(name)
+
+
+ABSOLUTE = {
+    "not-learning": "compares the level of the loss with the cross-entropy of guessing",
+    "memorization": "is only worth knowing where the error left is small in itself",
+}
+"""Rules that state an absolute level of a loss; all others are scale-free."""
+
+
+@pytest.mark.parametrize("factor", ["1000", "0.001"])
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_scaled_loss_has_the_same_findings(
+    name: str, factor: str, plain: Callable[[str], list[Told]], tmp_path: Path
+) -> None:
+    """What a scale-free rule says of a loss depends on its shape and not on its unit."""
+    scaled = [{k: _scaled(v, factor) if "loss" in k else v for k, v in row.items()} for row in record(name)]
+    found = told(write(tmp_path / "run", {RECORDS[name][0]: scaled}))
+
+    assert [each for each in found if each[0] not in ABSOLUTE] == [
+        each for each in plain(name) if each[0] not in ABSOLUTE
+    ]
+
+
+def _scaled(value: float | str, factor: str) -> float | str:
+    """The number times the factor with the digits it was printed with."""
+    return float(Decimal(str(value)) * Decimal(factor)) if value != "" else value

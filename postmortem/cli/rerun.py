@@ -11,6 +11,7 @@ import click
 from postmortem.cli import common
 
 if TYPE_CHECKING:
+    from postmortem.trainer.recipe import Recipe
     from postmortem.trainer.recover import Recovered
 
 _EPILOG = """\b
@@ -99,13 +100,31 @@ def recovered(run: Path, task: str | None) -> Recovered:
 
     written = run / "recipe.yaml" if run.is_dir() else run
     if written.suffix in (".yaml", ".yml") and written.is_file():
-        return Recovered(load_recipe(written, task), {})
+        recipe = load_recipe(written, task)
+        if run.is_dir() and recipe.task != task:
+            _refuse_code_and_files(recipe, written)
+        return Recovered(recipe, {})
     runs = load([run]).runs
     if len(runs) != 1:
         names = ", ".join(each.name for each in runs[:10]) or "none"
         hint = "point at the file or folder of one run"
         raise InputError(Problem(f"one run is wanted, {len(runs)} were found: {names}", source=str(run), hint=hint))
     return recover(facts_of(runs[0].facts.iter_rows(named=True)), task)
+
+
+def _refuse_code_and_files(recipe: Recipe, source: Path) -> None:
+    """Code and files that lie among logs are named by the user, or left alone.
+
+    Raises:
+        InputError: The recipe names some.
+    """
+    from postmortem.errors import InputError, Problem
+    from postmortem.trainer.catalog import TASKS
+
+    named = recipe.task if recipe.task not in TASKS else recipe.data
+    if named:
+        hint = f"point at {source} itself, or name it with --task, if you trust it"
+        raise InputError(Problem(f"names {named}, and nothing that logs name is opened or run", str(source), hint=hint))
 
 
 def told(found: Recovered) -> str:

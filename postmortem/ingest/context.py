@@ -52,8 +52,34 @@ def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series)
         wanted.cast(pl.UInt32).alias("line"),
         pl.Series("epoch", epoch, nan_to_null=True),
         pl.Series("step", step, nan_to_null=True).cast(pl.Int64, strict=False),
-        _splits(headings, lines, marks.since[at], own & marks.other[at]),
+        _splits(headings, lines, marks.since[at], (own & marks.other[at], outrun(headings, lines, epoch, step))),
     ])  # fmt: skip
+
+
+def outrun(
+    headings: pl.DataFrame, lines: NDArray[np.integer], epoch: NDArray[np.float64], step: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Lines for which the heading of an evaluation above no longer holds: training went on.
+
+    Some logs announce each evaluation and nothing of what follows it (``***** Running Evaluation *****``). There, the
+    heading holds up to the first line that stands later in training than the lines before it and the first below it.
+
+    Args:
+        headings: See ``positions``.
+        lines, epoch, step: Where the measuring lines stand, ascending by line; NaN for places that are not known.
+    """
+    ended = np.zeros(lines.size, np.bool_)
+    evaluates = headings["split"].is_in(["val", "test"]).to_numpy()
+    opened = headings["line"].to_numpy()
+    if not evaluates.any() or (~evaluates[evaluates.argmax() :]).any():
+        return ended
+    starts = np.searchsorted(lines, opened)
+    for start, end in zip(starts, np.append(starts[1:], lines.size), strict=True):
+        for place in (epoch, step):
+            known = place[: start + 1][~np.isnan(place[: start + 1])]
+            later = place[start:end] > known.max() if known.size else np.zeros(end - start, np.bool_)
+            ended[start:end] |= np.maximum.accumulate(later)
+    return ended
 
 
 class _Marks(NamedTuple):
@@ -109,13 +135,20 @@ def _forward(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _splits(
-    headings: pl.DataFrame, lines: NDArray[np.int64], since: NDArray[np.int64], other: NDArray[np.bool_]
+    headings: pl.DataFrame,
+    lines: NDArray[np.int64],
+    since: NDArray[np.int64],
+    without: tuple[NDArray[np.bool_], NDArray[np.bool_]],
 ) -> pl.Series:
-    """The split of each line: of the last heading since the epoch was opened, else that of another pass, else null."""
+    """The split of each line: of the last heading since the epoch was opened, else that of another pass, else null.
+
+    ``without`` are the lines of another pass, and those for which their heading no longer holds.
+    """
+    other, ended = without
     named = pl.concat([headings["split"], pl.Series([_OTHER_PASS, None], dtype=pl.String)])
     opened = headings["line"].to_numpy()
     last = np.searchsorted(opened, lines, side="right") - 1
-    holds = last >= 0
+    holds = (last >= 0) & ~ended
     holds[holds] = opened[last[holds]] >= since[holds]
     at = np.where(holds, last, len(opened) + np.where(other, 0, 1))
     return named[at].alias("split")
@@ -140,10 +173,12 @@ def stated_totals(counters: pl.DataFrame) -> pl.DataFrame:
     whole = pl.when(
         begun & (pl.col("current").is_null() | pl.lit(runs_on)) & ~(headed & pl.col("bars").is_not_null()).any()
     ).then("bars")
+    # An aside ("Evaluating, Epoch 0/16") is no epoch of training: only what heads or measures one is counted.
+    trained = (pl.col("governs") | pl.col("measures")) & ~_evaluates(pl.col("split"))
+    epoch, last = pl.col("epoch").filter(trained), pl.col("epochs").filter(trained)
     keys = {
         # Counted from 0 and up to it ("Epoch 2/2"), the total is that of the last epoch.
-        "epochs": pl.col("epochs")
-        + ((pl.col("epoch").min() == 0) & (pl.col("epoch") == pl.col("epochs")).any()).cast(pl.Float64),
+        "epochs": pl.col("epochs") + ((epoch.min() == 0) & (epoch == last).any()).cast(pl.Float64),
         "steps": pl.when(~batched & ~_evaluates(pl.col("split"))).then(
             pl.coalesce("steps", pl.when(whole == whole.max()).then(whole))
         ),
@@ -182,8 +217,19 @@ def _changes(totals: pl.DataFrame, key: str) -> pl.DataFrame:
 
 def _with_epochs(counters: pl.DataFrame) -> pl.DataFrame:
     """Adds ``current``, the epoch a line is in: its own, or that of the last governing line."""
+    counters = counters.with_columns(_of_one_base(counters))
     governing = pl.when("governs").then("epoch").forward_fill()
     return counters.with_columns(current=pl.coalesce("epoch", governing))
+
+
+def _of_one_base(counters: pl.DataFrame) -> pl.Series:
+    """The epochs; where headings count up to a total from 1, and the lines under them from 0, as the headings do."""
+    epoch, total = (counters[name].cast(pl.Float64).to_numpy() for name in ("epoch", "epochs"))
+    headed = _forward(np.where(counters["governs"].to_numpy() & ~np.isnan(total), epoch, np.nan))
+    own = np.isnan(total) & ~np.isnan(epoch) & ~np.isnan(headed)
+    if own.any() and (headed[own] == epoch[own] + 1).all() and epoch[own].min() == 0:
+        epoch = np.where(own, epoch + 1, epoch)
+    return pl.Series("epoch", epoch, nan_to_null=True)
 
 
 def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:

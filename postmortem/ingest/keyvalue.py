@@ -272,6 +272,9 @@ def _under_headings(points: pl.DataFrame, counters: pl.DataFrame, headings: pl.D
         return points
     placed = context.positions(counters, headings, points["line"].unique().sort())
     rows = points.join(placed, on="line", how="left", suffix="_placed", maintain_order="left")
+    own = (rows[name].cast(pl.Float64).to_numpy() for name in ("epoch", "step"))
+    ended = context.outrun(headings, rows["line"].to_numpy(), *own)
+    rows = rows.with_columns(split_placed=pl.when(~pl.Series(ended)).then("split_placed"))
     told = pl.col("step").is_not_null() | pl.col("epoch").is_not_null()
     place = [pl.when(told).then(name).otherwise(f"{name}_placed").alias(name) for name in ("step", "epoch")]
     return rows.with_columns(*place, split=_own_split(points["label"])).select(list(POINTS)).cast(POINTS)

@@ -188,7 +188,8 @@ def _follows(one: Capture, other: Capture) -> bool:
     alike = one.letters == other.letters and one.reading.format == other.reading.format
     if not alike or one.folder != other.folder or not one.places or not other.places:
         return False
-    return 0 < one.places.first - other.places.last <= 1.5 * (other.places.apart or one.places.apart)
+    gap, apart = one.places.first - other.places.last, other.places.apart
+    return 0 < gap <= 1.5 * (apart or one.places.apart) or gap == 0 < apart  # the last place may be cut in two
 
 
 def _is_copy(one: Capture, other: Capture) -> bool:

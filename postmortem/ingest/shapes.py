@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from postmortem.ingest import clock, naming
 from postmortem.ingest.gaps import MARK
@@ -24,6 +28,7 @@ MAX_SHAPE = 20_000
 
 _DELIMITERS = " \t:=[](){},;|<>'\"/*#&%$!?~^`\\"
 _ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 _FIELDS = {
     "shape": pl.UInt32(),
     "slot": pl.UInt32(),
@@ -82,24 +87,37 @@ class Numbers:
     lines: pl.DataFrame
     fields: pl.DataFrame
 
+    @cached_property
+    def _texts(self) -> tuple[pl.Series, NDArray[np.int64]]:
+        """All numbers one after the other, and where those of each line begin."""
+        counts = self.lines["texts"].list.len().to_numpy().astype(np.int64)
+        return self.lines["texts"].explode(), np.cumsum(counts) - counts
+
     def values(self, fields: pl.DataFrame) -> pl.DataFrame:
         """One row a number of the fields given: ``line``, ``shape``, ``slot``, ``value``; in file order."""
         parts = self.fields.filter(pl.col("kind") == "part")
-        parts = parts.join(fields, left_on=["shape", "part_of"], right_on=["shape", "slot"], how="semi")
-        wanted = pl.concat(
-            frame.select("shape", "slot", "scale", of=of) for frame, of in ((fields, "slot"), (parts, "part_of"))
-        )
-        rows = self.lines.join(
-            wanted.group_by("shape").agg("slot", "scale", "of"), on="shape", how="inner", maintain_order="left"
-        )
-        rows = rows.with_columns(texts=pl.col("texts").list.gather(pl.col("slot"))).explode(
-            "texts", "slot", "scale", "of"
-        )
-        found = rows.select("line", "shape", slot="of", value=parsed(rows["texts"]) * rows["scale"])
         if parts.is_empty():
-            return found
+            return self._values(fields, fields["slot"])
+        parts = parts.join(fields, left_on=["shape", "part_of"], right_on=["shape", "slot"], how="semi")
+        found = self._values(pl.concat([fields, parts]), pl.concat([fields["slot"], parts["part_of"].alias("slot")]))
         whole = pl.when(pl.col("value").null_count() == 0).then(pl.col("value").sum())
         return found.group_by("line", "shape", "slot", maintain_order=True).agg(whole)
+
+    def _values(self, fields: pl.DataFrame, of: pl.Series) -> pl.DataFrame:
+        """In arrays, for which lists of every line need no copy; ``of`` names the slot each field is told as."""
+        texts, starts = self._texts
+        shape = self.lines["shape"].to_numpy()
+        order = np.argsort(fields["shape"].to_numpy(), kind="stable")
+        first, last = (np.searchsorted(fields["shape"].to_numpy()[order], shape, side=side) for side in _SIDES)
+        rows = np.repeat(np.arange(shape.size), last - first)
+        field = order[np.arange(rows.size) - np.repeat(np.cumsum(last - first) - last, last - first)]
+        printed = texts.gather(starts[rows] + fields["slot"].to_numpy()[field])
+        return pl.DataFrame([
+            self.lines["line"].gather(rows),
+            self.lines["shape"].gather(rows),
+            of.gather(field),
+            (parsed(printed) * fields["scale"].gather(field)).alias("value"),
+        ])  # fmt: skip
 
     def counters(self) -> pl.DataFrame:
         """``line``, ``shape``, ``kind`` and ``value`` of the first counter of each kind in a shape, in file order."""

@@ -55,6 +55,7 @@ _NAMES = re.compile(r"\)?\s*[:=]\s+$")
 _TELLS = re.compile(r"[\s)\],]*(?::|=|\bis|\bwas|->)\s*$")
 _KNOWN = ("loss", "score", "reward")
 _PAIR = re.compile(r"(?P<head>.*?)\(?\b(?P<one>[A-Za-z]+)\s*/\s*(?P<other>[A-Za-z]+)\b\)?(?P<tail>.*)$")
+_OF_GRADIENTS = re.compile(r"\W*\[(?P<tag>(?i:grad)[\w -]*)\]\s*(?P<part>[\w./ \[\]-]*:\s+|)")
 _KEYS = re.compile(r"""(['"])(?P<key>[^'"]{1,60})\1\s*:\s*\{|\}""")
 _TIMES = {"d": 86400.0, "h": 3600.0, "hr": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "sec": 1.0, "ms": 1e-3}
 _TIME_UNIT = re.compile(r"(d|hr?|m(?:in)?|s(?:ec)?|ms)(?![A-Za-z0-9_/])")
@@ -364,3 +365,5 @@ def _note_section(state: _State, before: str, at: int) -> None:
         state.split, state.section = split, ""
     elif at == 0 and re.fullmatch(r"\s*[A-Z][A-Za-z ]{0,24}?\s+-\s+", before):
         state.section = before.rstrip(" -").strip()
+    elif at == 0 and (tagged := _OF_GRADIENTS.fullmatch(before)):
+        state.section = " ".join(filter(None, (tagged["tag"], tagged["part"].rstrip(" :-"))))

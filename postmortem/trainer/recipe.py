@@ -57,9 +57,9 @@ class Recipe(BaseModel):
     item_cost: float = Field(0.0, ge=0, description="Seconds that reading one sample takes, on purpose.")
     sharding: Literal["exact", "rank-only", "rank-and-worker", "unsharded", "padded", "drop-last"] = "exact"
     reshuffle: bool = Field(True, description="Whether each epoch has an order of its own.")
-    shards: int = Field(8, ge=1, description="Into how many shards a batch is cut, a power of two.")
+    shards: int = Field(8, ge=1, le=1024, description="Into how many shards a batch is cut, a power of two.")
     strict: bool = Field(True, description="The same bits for any number of processes; else one shard a process.")
-    world_size: int = Field(1, ge=1)
+    world_size: int = Field(1, ge=1, le=1024)
     num_workers: int = Field(0, ge=0, le=256)
     worker_start: Literal["safe", "fork"] = Field("safe", description="fork is the fault: it hangs after threads.")
     loader_timeout: float = Field(120.0, gt=0, description="Seconds to wait for loader workers before giving up.")

@@ -59,9 +59,10 @@ def recover(facts: Mapping[str, Fact], task: str | None = None) -> Recovered:
     """
     reader = _Reader(facts)
     stated = facts.get("task")
-    if task is None and stated and (stated.value in TASKS or ":" in stated.value):
+    if task is None and stated and stated.value in TASKS:
         reader.take("task", stated.value, "task")
     else:
+        # Code and files that a log names are never touched; the user names them.
         reader.assume("task", task or "digits", "given" if task else "the run names no task of the catalogue")
     for read in (_words, _numbers, _batch, _sizes, _options):
         read(reader)
@@ -125,7 +126,7 @@ def _words(reader: _Reader) -> None:
 
 def _numbers(reader: _Reader) -> None:
     """Fields that a run states under their own name; of another framework, the usual ones."""
-    skip = {"task", "options", "n_train", "n_val", "batch_size", *_SPELLINGS}
+    skip = {"task", "data", "options", "n_train", "n_val", "batch_size", *_SPELLINGS}
     for field in Recipe.model_fields.keys() - skip & reader.facts.keys():
         said = reader.facts[field].value
         try:

@@ -115,6 +115,8 @@ def test_what_a_foreign_log_states_is_recovered(name: str) -> None:
         ({"dropout": "1.5"}, "dropout", 0.0, "assumed: '1.5'"),
         ({"task": "arcs"}, "task", "arcs", "recovered"),
         ({"task": "translation"}, "task", "digits", "assumed"),
+        ({"task": "os:system"}, "task", "digits", "assumed"),
+        ({"data": "/etc/*"}, "data", None, "assumed"),
         ({}, "lr", 1e-3, "assumed"),
     ],
 )
@@ -124,6 +126,18 @@ def test_recovered_or_assumed(facts: dict[str, str], field: str, value: object, 
     assert getattr(found.recipe, field) == value
     assert found.notes[field].startswith(note)
     assert note != "recovered" or "a.log:" in found.notes[field]
+
+
+def test_nothing_that_lies_among_logs_is_run(tmp_path: Path) -> None:
+    """A recipe found in a folder of logs imports no code and opens no file, unless the user names it."""
+    pytest.importorskip("torch", reason="torch is not installed (extra 'trainer')")
+    from postmortem.cli.rerun import rerun
+
+    for text in ("task: evil:Task\n", "task: table\ndata: /etc/*\n"):
+        (tmp_path / "recipe.yaml").write_text(text)
+        done = CliRunner().invoke(rerun, [str(tmp_path), "--out", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert "nothing that logs name is opened or run" in done.output
 
 
 def test_several_runs_are_not_guessed_between(tmp_path: Path) -> None:
