@@ -74,6 +74,8 @@ _SYNONYMS = {
     ),
     "auroc": "auc roc_auc auc_roc rocauc aucroc",
     "average_precision": "ap auprc pr_auc aucpr auc_pr",
+    "precision": "box_p",
+    "recall": "box_r",
     "f1": "f1_score f1score f_1 fscore f_score",
     "perplexity": "ppl pplx",
     "lr": "learning_rate learningrate l.r. learn_rate l_r lrate",
@@ -132,7 +134,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     (
         "loss",
         r"loss|^(mse|rmse|mae|bce|nll|cross_?entropy|xent|objective|criterion|logloss|log_loss|elbo|bpc|bpb|perplexity|ce_mean_words"
-        r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce)$|perplexity|_nll$|_xent$",
+        r"|cross_entropy|binary_logloss|multi_logloss|mlogloss|cost|ce|box|obj|cls|dfl)$|perplexity|_nll$|_xent$",
     ),
     (
         "score",
@@ -147,7 +149,7 @@ _ROLE_PATTERNS = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
 
 _LOWER = re.compile(
     r"loss|nll|entropy|xent|perplexity|error|(^|_)err(_|$)|mse|mae|mape|wer\b|cer\b|eer|fid|fpr|lpips|brier|ece"
-    r"|hausdorff|bpc|bpb|ce_mean_words|false_(positive|negative)_rate|^cost"
+    r"|hausdorff|bpc|bpb|ce_mean_words|false_(positive|negative)_rate|^cost|^(box|obj|cls|dfl)$"
 )
 _HIGHER = re.compile(
     r"acc|auroc|auc|f1|precision|recall|tpr|bleu|rouge|meteor|cider|chrf|map|^ap|_ap\b|iou|dice|psnr|ssim|inception"
@@ -204,7 +206,7 @@ _FACTS = {
         "val_samples num_val val_size num_val_samples validation_samples valid_samples n_valid val_examples "
         "validation_examples eval_samples val_dataset_size dev_samples valid_size validation_size n_val_samples "
         "num_valid val_images validation_set_size num_validation_samples num_valid_samples num_validation_examples "
-        "num_val_examples"
+        "num_val_examples eval_num_examples"
     ),
     "n_eval": "max_eval_samples max_val_samples limit_val_samples eval_subset_size val_subset_size",
     "val_batches": "num_val_batches validation_batches valid_batches n_val_batches",

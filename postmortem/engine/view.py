@@ -138,7 +138,7 @@ class RunView:
         """The series a rule means by ``name``, or the reason why there is none.
 
         ``val.loss`` names split and metric; ``loss`` names the series without a split, else the one split that has it.
-        Among labels of one split and metric the one with the most points is meant.
+        Among labels of one split and metric the one with the most points is meant, among equals the shortest label.
         """
         hits = [s for s in self.series if name in (s.name, s.label)]
         if not hits:
@@ -147,7 +147,8 @@ class RunView:
             if len(splits) > 1:
                 found = ", ".join(splits)
                 return f"{name} is logged for several splits ({found}); name one, such as {splits[0]}.{name}"
-        return max(hits, key=len) if hits else f"{name} is not logged"
+        best = min(hits, key=lambda s: (-len(s), len(s.label), s.label), default=None)
+        return best if best is not None else f"{name} is not logged"
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -171,9 +172,12 @@ class RunView:
         }
 
     def _rank(self, source: str, line: int) -> int:
-        """Rank of the last metric record before an event of the same file; -1 when there is none."""
+        """Rank of the last metric record before an event of the same file; -1 when there is none.
+
+        What a file without measurements tells, such as the error stream, is put at the end: it tells of failures.
+        """
         if source not in self._ranks:
-            return -1
+            return int(self._order[-1]) if len(self._order) else -1
         lines, order = self._ranks[source]
         before = np.searchsorted(lines, line, side="left") - 1
         return int(order[before]) if before >= 0 else -1

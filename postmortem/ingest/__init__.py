@@ -28,6 +28,8 @@ Progress = Callable[[int, int, str], None]
 """Called before each file with the number of files done, the number of all files, and the file's name."""
 
 _NO_SETTINGS: Mapping[str, str] = {}
+_DOCUMENTS = (".md", ".markdown")
+_QUOTED = 0.25  # share of a document's lines that must measure for it to be a log
 _CONFIGURATION = (".yaml", ".yml")  # whatever the name: nobody logs in YAML
 
 
@@ -99,7 +101,7 @@ class _Gathered:
 
     def take(self, found: Found, capture: Capture) -> None:
         """Keeps what tells of training; a file given by name is a problem when it does not."""
-        tells = is_log(capture.reading)
+        tells = is_log(capture.reading) and (found.named or not _quotes(capture.reading))
         self.problems += capture.reading.problems if found.named or tells else ()
         if tells:
             self.captures.append(capture)
@@ -158,6 +160,13 @@ def _signature(text: Text) -> tuple[pl.Series, pl.Series]:
     hashes = bare.hash()
     timed = bare.str.slice(0, 80).str.contains("[0-9]:[0-9]{2}:[0-9]{2}")
     return hashes, hashes.filter(timed).unique(maintain_order=True)
+
+
+def _quotes(reading: Reading) -> bool:
+    """A document in Markdown that quotes some lines of logs, and is none."""
+    generic = reading.format in ("key-value", "table", "box")
+    telling = reading.points["line"].n_unique() if reading.points.height else 0
+    return generic and Path(reading.source).suffix in _DOCUMENTS and telling < _QUOTED * reading.lines
 
 
 def _holds_nothing(found: Found) -> Problem:

@@ -109,7 +109,7 @@ def _runs(title: str, group: Sequence[Capture], beside: Sequence[Reading], setti
     frames = {
         "metrics": metrics,
         "events": _with_attempts(events, marks),
-        "facts": _facts([*readings, *beside], settings),
+        "facts": _facts([*beside, *readings], settings),
         "unread": _unread(readings),
     }
     sources = tuple(_source(capture) for capture in group) + tuple(
@@ -237,18 +237,23 @@ def _meaning(label: str, split: str | None) -> tuple[str, str]:
 def _with_train(meanings: Sequence[_Meaning]) -> list[_Meaning]:
     """Gives the split ``train`` to what a log prints without one beside its validation.
 
-    That is a metric that also has a split of evaluation but no train of its own, and a bare loss where there is no
-    train loss.
+    That is a metric that also has a split of evaluation but no train of its own, and a bare loss, or a part of one
+    (``box_loss``), where there is no train loss of the name.
     """
     seen: dict[str, set[str]] = {}
     for *_, split, metric in meanings:
         seen.setdefault(split, set()).add(metric)
     evaluated = seen.get("val", set()) | seen.get("test", set()) | {"loss"}
-    given = (seen.get("", set()) - seen.get("train", set())) & evaluated
+    bare = seen.get("", set()) - seen.get("train", set())
+    given = {metric for metric in bare if metric in evaluated or _is_part_of_loss(metric)}
     return [
         (label, told, "train" if split == "" and metric in given else split, metric)
         for label, told, split, metric in meanings
     ]
+
+
+def _is_part_of_loss(metric: str) -> bool:
+    return metric.endswith("_loss") and names.role(metric) == "loss" and "best" not in metric
 
 
 def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
@@ -261,7 +266,10 @@ def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _facts(readings: Sequence[Reading], settings: Mapping[str, str]) -> pl.DataFrame:
-    """Settings under canonical keys, in the order stated; those of the command line last, so that they win."""
+    """Settings under canonical keys, in the order stated; the last one wins.
+
+    What a run printed of itself comes after the files beside it, and what the command line states after both.
+    """
     told = _stacked(readings, "settings")
     if settings:
         given = pl.DataFrame({"line": None, "key": key, "value": value} for key, value in settings.items())
@@ -312,6 +320,6 @@ def is_log(reading: Reading) -> bool:
         return True
     telling = reading.notes.filter(~pl.col("kind").is_in(["warning", "checkpoint"])).height
     known = {names.fact_key(key) for key in reading.settings["key"]} & set(schema.FACT_KEYS)
-    crashed = bool((reading.notes["kind"] == "traceback").any())
+    crashed = reading.notes["kind"].is_in(["traceback", "oom", "killed"]).any()
     told = crashed or (known and (telling or len(known) >= _FEW))
     return bool(told and _LOG_NAME.search(Path(reading.source).name))

@@ -16,6 +16,8 @@ _BOX = f"{_ROW}|{_RULE}"
 
 def share(lines: pl.DataFrame) -> float:
     """The share of a LINES sample's written lines that belong to boxes; 0 unless some of them measure something."""
+    if not lines["text"].str.starts_with("|").any():
+        return 0.0
     written = lines.filter(pl.col("text").str.strip_chars() != "")
     rows = _rows(written)
     if not any(_measures(label) for label in rows["label"].unique().to_list()):

@@ -19,7 +19,7 @@ def read(told: Messages) -> tuple[pl.DataFrame, pl.Series]:
 
     A figure of -1 says that no object of that size was there: it is absent. ``IoU metric: segm`` names what follows.
     """
-    lines = told.having(pl.col("body").str.contains(r"\(A[PR]\)\s+@\[ IoU=|IoU metric: "))
+    lines = told.having(pl.col("body").str.contains(r"\(A[PR]\)\s+@\[ IoU=|IoU metric: "), "iou")
     if lines.is_empty():
         return pl.DataFrame(schema=CELLS), lines["line"]
     part = pl.col("body").str.extract_groups(_ROW).struct

@@ -26,7 +26,17 @@ def counted(counters: pl.DataFrame) -> pl.DataFrame:
         counters: One row a line that counts, in file order: ``line``, the ``COUNTERS`` as f64 (null where the line
             has none), ``governs``, and ``measures`` (the line also holds measurements).
     """
-    return _with_steps(_with_epochs(counters))
+    return _with_steps(_with_epochs(_without_false_samples(counters)))
+
+
+def _without_false_samples(counters: pl.DataFrame) -> pl.DataFrame:
+    """``[1250/1251 (100%)]`` counts batches from 0: samples are not counted up to the last but one."""
+    last = ((counters["sample"] + 1) == counters["samples"]).fill_null(False)
+    if not last.any():
+        return counters
+    of = {"batch": "sample", "batches": "samples"}
+    moved = [pl.coalesce(batch, sample).alias(batch) for batch, sample in of.items()]
+    return counters.with_columns(*moved, *(pl.lit(None, pl.Float64).alias(name) for name in of.values()))
 
 
 def positions(counters: pl.DataFrame, headings: pl.DataFrame, wanted: pl.Series) -> pl.DataFrame:
@@ -238,8 +248,11 @@ def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:
     total = pl.coalesce("steps", "batches", "bars")
     rows = counters.with_columns(index=index, total=total)
     within, ambiguous = _restarts(rows)
-    # A shorter count without an epoch of its own is a pass over another set of data.
-    other_pass = (pl.col("total") < pl.col("total").max()) & pl.col("epoch").is_null() & pl.col("batch").is_not_null()
+    # A shorter count without an epoch of its own is a pass over another set of data; a bar, beside one of its epoch.
+    opened = (pl.col("governs") & pl.col("epoch").is_not_null()).cum_sum()
+    short = pl.when(pl.col("batch").is_not_null()).then(pl.col("total") < pl.col("total").max())
+    short = short.when(pl.col("bar").is_not_null()).then(pl.col("total") < pl.col("total").max().over(opened))
+    other_pass = short & pl.col("epoch").is_null()
     rows = rows.with_columns(other=other_pass.fill_null(False)).with_columns(
         index=pl.when(~pl.col("other") & ~(pl.col("batch").is_not_null() & _evaluates(pl.col("split")))).then("index")
     )

@@ -88,7 +88,8 @@ def read(text: Text, source: str, packs: Iterable[Pack] = ()) -> Reading:
             problems.append(Problem(f"the {reader.name} reader failed: {error!s:.200}", source))
             continue
         reading = None if reading is None else without_cut(reading, text)
-        if reading is not None and (reading.points.height or reading.settings.height or reader.name == keyvalue.NAME):
+        decided = reader.name == keyvalue.NAME or (reading is not None and bool(reading.problems))
+        if reading is not None and (reading.points.height or reading.settings.height or decided):
             return replace(reading, problems=(*reading.problems, *problems))
     return Reading(source, keyvalue.NAME, lines=text.count, problems=tuple(problems))
 

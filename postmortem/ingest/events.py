@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import polars as pl
@@ -135,18 +137,18 @@ def find(told: Messages, source: str) -> pl.DataFrame:
 def find_with_lines(told: Messages, source: str) -> tuple[pl.DataFrame, pl.Series]:
     """What ``find`` returns, and the lines it was told in: of a traceback all of them."""
     inside, raised = _tracebacks(told)
-    kinds = _hinted(told.masks["body"])
+    kinds = _hinted(told.written)
     hits = _likely(told, kinds).filter(~pl.col("line").is_in(inside.implode()))
     if hits.is_empty() and raised.is_empty():
         return _timed(told.lines.clear().with_columns(kind=pl.lit(None, pl.String)), source), inside
-    found = hits.with_columns(kind=_kind("body", kinds)).filter(pl.col("kind").is_not_null())
+    found = hits.with_columns(kind=_kinds_of(hits["body"], kinds)).filter(pl.col("kind").is_not_null())
     found = _limited(pl.concat([found.select("line", "stamp", "body", "kind"), raised]).sort("line"))
     return _timed(found, source), pl.concat([found["line"], inside])
 
 
-def _hinted(bodies: pl.Series) -> list[_Kind]:
-    """The kinds whose hints stand somewhere in the texts; the level ``INFO`` hints at no infinity."""
-    text = (bodies.str.join("\n").item() or "").lower().replace("info", "")
+def _hinted(text: str) -> list[_Kind]:
+    """The kinds whose hints stand somewhere in a text in lower case; the level ``INFO`` hints at no infinity."""
+    text = text.replace("info", "")
     return [kind for kind in _KINDS if any(hint in text for hint in kind.hints)]
 
 
@@ -159,7 +161,7 @@ def _likely(told: Messages, kinds: Sequence[_Kind]) -> pl.DataFrame:
     masks = told.masks.with_row_index("mask").filter(hinted & (pl.col("body").str.len_bytes() < _LONGEST))
     if masks.is_empty():
         return told.lines.clear()
-    masks = masks.filter(_kind("body", kinds).is_not_null())
+    masks = masks.filter(_kinds_of(masks["body"], kinds).is_not_null())
     return told.lines.filter(pl.col("mask").is_in(masks["mask"].implode()))
 
 
@@ -186,6 +188,26 @@ def _kind(column: str, kinds: Sequence[_Kind]) -> pl.Expr:
     return named
 
 
+def _kinds_of(bodies: pl.Series, kinds: Sequence[_Kind]) -> pl.Series:
+    """The kind of each text, or null.
+
+    Polars forgets a pattern after 32 others, so for a short log compiling costs far more than looking; of Python's own,
+    which may take quadratic time, only little text is asked.
+    """
+    if bodies.str.len_bytes().sum() > _LITTLE:
+        return pl.DataFrame({"body": bodies}).select(_kind("body", kinds)).to_series()
+    found = (next((kind.name for kind in kinds if _compiled(kind.pattern).search(body)), None) for body in bodies)
+    return pl.Series(list(found), dtype=pl.String)
+
+
+_LITTLE = 20_000  # bytes
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
 def _limited(found: pl.DataFrame) -> pl.DataFrame:
     """Warnings that repeat word for word are kept once, and no more than ``MAX_WARNINGS`` of them."""
     warning = pl.col("kind") == "warning"
@@ -197,7 +219,7 @@ def _limited(found: pl.DataFrame) -> pl.DataFrame:
 def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
     """The lines inside tracebacks, and one row for the exception that ends each."""
     stamped = told.lines
-    opening = told.having(pl.col("body").str.contains(_TRACEBACK, literal=True))["line"]
+    opening = told.having(pl.col("body").str.contains(_TRACEBACK, literal=True), _TRACEBACK.lower())["line"]
     starts = stamped["line"].search_sorted(opening)
     inside: list[int] = []
     raised: list[dict[str, object]] = []
@@ -206,11 +228,13 @@ def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
         if start <= done:
             continue
         block = stamped.slice(start, 400)
-        ends = block["text"].str.contains(_EXCEPTION).arg_true()
+        # A launcher indents the traceback of a worker that it quotes.
+        text = block["text"].str.replace(rf"^ {{0,{len(opened := block['text'][0]) - len(opened.lstrip())}}}", "")
+        ends = text.str.contains(_EXCEPTION).arg_true()
         end = int(ends[0]) if len(ends) else 0
         done = start + end
         inside += block["line"][: end + 1].to_list()
-        said = block["text"].str.extract(_EXCEPTION, 1)[end] if len(ends) else _TRACEBACK
+        said = text.str.extract(_EXCEPTION, 1)[end] if len(ends) else _TRACEBACK
         raised.append(
             {
                 "line": block["line"][end],
@@ -225,5 +249,4 @@ def _tracebacks(told: Messages) -> tuple[pl.Series, pl.DataFrame]:
 
 def _exception_kind(text: str) -> str:
     """Out of memory and a user's interrupt end in a traceback too, but say more than that."""
-    frame = pl.DataFrame({"body": [text]})
-    return frame.select(_kind("body", _OF_EXCEPTIONS)).item() or "traceback"
+    return _kinds_of(pl.Series([text], dtype=pl.String), _OF_EXCEPTIONS)[0] or "traceback"

@@ -33,7 +33,8 @@ _PLACE = re.compile(r"^[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?$")
 _NAMES_APART = re.compile(r"\S+(?: \S+)*")
 _WORDS_APART = re.compile(r"\S+")
 _MEASURES = frozenset(("loss", "score", "reward", "adversarial", "lr", "grad_norm"))
-_AXES = {"E": "epoch", "Ep": "epoch", "Itn": "epoch", "#": "step"}  # where they head a column beside measurements
+# Where they head a column beside measurements.
+_SHORT = {"E": "epoch", "Ep": "epoch", "Itn": "epoch", "#": "step", "P": "precision", "R": "recall"}
 _IGNORED = re.compile(r"(?i)^(?:remaining|eta)\b|\b(?:remaining|eta)$")
 _NO_POINTS, _NO_TOTALS = pl.DataFrame(schema=POINTS), pl.DataFrame(schema=SETTINGS)
 _NEAR = 3  # written lines after a header among which its first row stands
@@ -139,7 +140,7 @@ def _tells_of_training(header: str) -> int:
     named = [column.name for column in _split(header, _NAMES_APART)]
     if not 1 < len(named) <= _MOST_CELLS or any(re.search(r"[:=]\s|[.!?]$", name) or len(name) > 40 for name in named):
         return 0
-    measures = [name for name in named if names.role(names.parse(name).metric) in _MEASURES]
+    measures = [name for name in named if names.role(names.parse(_label(name)).metric) in _MEASURES]
     words = [_label(column.name) for column in _split(header, _WORDS_APART)]
     if measures and any(axes.is_position(word) for word in words):
         return _OF_TRAINING
@@ -167,7 +168,7 @@ def _grouped(columns: Sequence[_Column]) -> list[_Column]:
 
 
 def _label(name: str) -> str:
-    return _AXES.get(name, name)
+    return _SHORT.get(name, name)
 
 
 # --- rows ---------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from postmortem.errors import Problem
 from postmortem.ingest import json_document, json_lines, records
 from postmortem.ingest.reading import LINES, POINTS, SETTINGS, Reading
 
 _MOSTLY = 0.5  # share of lines that must hold an object for a file of JSON lines
 _LARGEST = 64_000_000  # characters of one document; a larger one is not JSON anyone wrote by hand
+_CATALOGUE = "a list of named things, none with a step, an epoch or a time: no training log"
 
 
 def share(lines: pl.DataFrame) -> float:
@@ -54,6 +56,8 @@ def _read_lines(lines: pl.DataFrame, source: str) -> Reading | None:
     found, held = json_lines.read(lines)
     if found.values.is_empty():
         return None
+    if records.is_catalogue(found):
+        return Reading(source, "json-lines", lines=_last(lines), problems=(Problem(_CATALOGUE, source),))
     unread = lines.filter(~held)
     configured = json_lines.first_configuration(lines.filter(held).head(1))
     return Reading(
@@ -75,6 +79,8 @@ def _read_document(lines: pl.DataFrame, source: str) -> Reading | None:
         content = json_document.content(json_document.parse(text, lines["line"].to_list()))
     except ValueError:
         return None
+    if content.records and all(records.is_catalogue(each) for each in content.records):
+        return Reading(source, "json", lines=_last(lines), problems=(Problem(_CATALOGUE, source),))
     points = [records.points(each) for each in content.records]
     settings = [records.settings(each) for each in content.records]
     facts = [(leaf.line, key, _shown(leaf.value)) for key, leaf in content.facts if leaf.value is not None]

@@ -32,6 +32,7 @@ _HEADING = (
     r"|evaluating|"
     r"test|testing|dev)\b[^0=]*$"
 )
+_OF_HEADINGS = ("train", "val", "eval", "test", "dev")
 _ANNOUNCEMENTS = ("best", "checkpoint", "early-stop", "restart", "finished")
 
 
@@ -123,7 +124,8 @@ def measured(told: Messages, happened: pl.DataFrame, text: Text, source: str, si
     cells, turned_lines = turned.read(told)
     figures, figure_lines = coco.read(told)
     tried = trials.read(told)
-    summary = told.having(pl.col("body").str.starts_with("wandb:"))["line"]  # repeats the last values at the end
+    # A tracker's summary repeats the last values at the end.
+    summary = told.having(pl.col("body").str.starts_with("wandb:"), "wandb:")["line"]
     tabled = pl.concat([tables.lines, turned_lines, figure_lines, tried.lines, summary])
     rest = told.without(tabled) if len(tabled) else told
     cut = None if text.finished or text.lines.is_empty() else int(text.lines["line"][-1])
@@ -213,6 +215,8 @@ def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame, si
 def _announced(found: Numbers, happened: pl.DataFrame) -> pl.Series:
     """Lines that repeat a value in an announcement (``New best! AUC: 0.58 at epoch 3``), headed by no counter."""
     lines = happened.filter(pl.col("kind").is_in(_ANNOUNCEMENTS))["line"]
+    if lines.is_empty():
+        return lines
     heads = found.fields.sort("slot").unique("shape", keep="first")
     counted = heads.filter(pl.col("kind") != "value")["shape"]
     rows = found.lines.filter(pl.col("line").is_in(lines.implode()) & ~pl.col("shape").is_in(counted.implode()))
@@ -228,7 +232,7 @@ def _openings(told: Messages, counters: pl.DataFrame, source: str) -> pl.DataFra
 
 def _headings(told: Messages, counters: pl.DataFrame) -> pl.DataFrame:
     """Lines that open a split (``line`` and ``split``): headings, and counters that name one (``Test: [10/391]``)."""
-    lines = told.having((pl.col("body").str.len_bytes() < 80) & pl.col("body").str.contains(_HEADING))
+    lines = told.having((pl.col("body").str.len_bytes() < 80) & pl.col("body").str.contains(_HEADING), *_OF_HEADINGS)
     found = lines.select("line", split=pl.col("body").map_elements(header_split, return_dtype=pl.String)).drop_nulls()
     return pl.concat([found, counters.select("line", "split").drop_nulls()]).unique("line").sort("line")
 
@@ -254,6 +258,8 @@ def _without_old_states(points: pl.DataFrame, counters: pl.DataFrame) -> pl.Data
 
     Of equal states one after the other the last counts, and of the state an epoch began with, none that is replaced.
     """
+    if counters["bar"].null_count() == counters.height:
+        return points
     bars = counters.filter(pl.col("governs") & pl.col("epoch").is_not_null() & pl.col("bar").is_not_null())["line"]
     if bars.is_empty():
         return points

@@ -12,6 +12,7 @@ from postmortem.ingest.gaps import MARK
 MAX_NAMES = 100
 """Most different numbers that tell labels of one shape apart; more of them are values, and name nothing."""
 
+_SLOTS = {"shape": pl.UInt32(), "slots": pl.List(pl.UInt32())}
 _NUMBER_AT_END = r"([-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?|[A-Za-z]+)$"
 
 
@@ -45,6 +46,8 @@ def divided(lines: pl.DataFrame, fields: pl.DataFrame, first: int) -> tuple[pl.D
 
 def _naming_slots(fields: pl.DataFrame) -> pl.DataFrame:
     """``shape`` and ``slots``: the numbers of a shape that name something."""
+    if fields["rank"].null_count() == fields.height and not fields["named"].explode().count():
+        return pl.DataFrame(schema=_SLOTS)
     named = fields.select("shape", slots="named").explode("slots")
     ranks = fields.select("shape", slots="rank")
     each = pl.concat([named, ranks]).drop_nulls().unique().sort("shape", "slots")

@@ -33,6 +33,8 @@ _CONSTANT_FACTS = frozenset(
     }
 )
 _CELLS = 1 << 21  # values looked at together
+_FEW = 3  # records from which they can be told to be a list of things
+_APART = 0.7  # share of records with a text of their own from which the text names them
 _LONGEST_TEXT = 200  # a constant text longer than this is a dump, no setting
 
 
@@ -125,6 +127,21 @@ def splits_beside(labels: Sequence[str]) -> dict[str, str]:
     if {"loss", "train_loss", "train_runtime"} <= set(labels):
         known |= {"loss": "train", "train_loss": "run"}
     return known
+
+
+def is_catalogue(records: Records) -> bool:
+    """Whether records list things rather than moments: few say when, and a text tells each from all others.
+
+    Names that differ in a number alone (``checkpoint-100``) are those of moments.
+    """
+    values = records.values
+    at = axes.choose(values.columns)
+    placed = [*axes.positions(values, at), axes.time_of(values, at)]
+    if values.height < _FEW or any(2 * column.null_count() < values.height for column in placed):
+        return False
+    texts = (values[label] for label in values.columns if values[label].dtype == pl.String)
+    named = (text for text in texts if axes.number(text).null_count() == values.height)
+    return any(text.str.replace_all("[0-9]+", "").n_unique() > _APART * values.height for text in named)
 
 
 def settings(records: Records) -> pl.DataFrame:

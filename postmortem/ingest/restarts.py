@@ -16,17 +16,39 @@ def divide_sources(metrics: pl.DataFrame, resumed: pl.DataFrame) -> pl.DataFrame
 
     Args:
         metrics: Rows of all files, with ``source``.
-        resumed: ``source`` and ``line`` of what says that the run resumed.
+        resumed: ``source``, ``line`` and ``text`` of what says that the run resumed.
     """
     if metrics.is_empty() or (metrics["source"] == metrics["source"][0]).all():
-        return divide(metrics, resumed["line"])
+        return _divided(metrics, resumed)
     sources = metrics.partition_by("source", maintain_order=True)
-    lines = {source: resumed.filter(pl.col("source") == source)["line"] for source in resumed["source"].unique()}
-    divided = [divide(one, lines.get(one["source"][0], _NOWHERE)) for one in sources]
+    told = {source: resumed.filter(pl.col("source") == source) for source in resumed["source"].unique()}
+    divided = [_divided(one, told.get(one["source"][0], resumed.clear())) for one in sources]
     if len({one["part"].max() for one in divided}) > 1:
         through = (pl.struct("part", "attempt").rank("dense") - 1).cast(pl.UInt16)
         divided = [one.with_columns(attempt=through, part=pl.lit(0, pl.UInt32)) for one in divided]
     return pl.concat(divided)
+
+
+def _divided(metrics: pl.DataFrame, resumed: pl.DataFrame) -> pl.DataFrame:
+    divided = divide(metrics, resumed["line"])
+    if resumed.is_empty():
+        return divided
+    # A checkpoint is also loaded to be tested; who resumes says so.
+    return _announced(divided, resumed.filter(pl.col("text").str.contains(r"(?i)\bre(?:sum|start)"))["line"])
+
+
+def _announced(divided: pl.DataFrame, lines: pl.Series) -> pl.DataFrame:
+    """Begins an attempt where the log says that it resumed and training goes on from the very place it had reached."""
+    at, line = _place(divided), divided["line"].to_numpy()
+    part, attempt = (divided[name].to_numpy().astype(np.int64) for name in ("part", "attempt"))
+    for start in np.unique(np.searchsorted(line, lines.sort().to_numpy(), side="right")):
+        before = at[:start][part[:start] == part[start - 1]] if 0 < start < at.size else at[:0]
+        if np.isnan(before).all():
+            continue
+        further = start + np.flatnonzero(at[start:] > np.nanmax(before))[:1]
+        if (part[further] == part[start - 1]).all() and (attempt[further] == attempt[start - 1]).any():
+            attempt[start:] += part[start:] == part[start - 1]
+    return divided.with_columns(attempt=pl.Series(attempt, dtype=pl.UInt16))
 
 
 def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
@@ -56,6 +78,7 @@ def divide(metrics: pl.DataFrame, restarts: pl.Series) -> pl.DataFrame:
     if restarts.is_empty() and _is_shuffled(metrics, at, back):
         ordered = metrics[np.argsort(at, kind="stable")]
         return ordered.with_columns(part=pl.lit(0, pl.UInt32), attempt=pl.lit(0, pl.UInt16))
+    back |= _begins_again(metrics, at, at == series.before(at))
     rows = metrics.with_row_index("row").with_columns(
         pl.Series("at", at, nan_to_null=True), was=series.before(np.arange(at.size)), back=back
     )
@@ -88,6 +111,15 @@ def _is_shuffled(metrics: pl.DataFrame, at: NDArray[np.float64], back: NDArray[n
         return False
     places = metrics.select(pl.struct("split", "label", pl.Series("at", at)).is_duplicated().any())
     return not places.item()
+
+
+def _begins_again(metrics: pl.DataFrame, at: NDArray[np.float64], same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows that tell of the first place again, after a run of one record: in files whose lines tell of everything."""
+    if not same.any() or (at[same] > np.nanmin(at)).any():
+        return np.zeros(at.size, np.bool_)
+    whole = metrics.select(pl.struct("split", "label").n_unique()).item()
+    told = metrics.select(pl.len().over("line") == whole).to_series().to_numpy()
+    return same & bool(told[same].all())
 
 
 class _Series:
@@ -124,7 +156,6 @@ def _place(rows: pl.DataFrame) -> NDArray[np.float64]:
     return (rows["step"].cast(pl.Float64) if stepped else rows["epoch"]).to_numpy()
 
 
-_NOWHERE = pl.Series("line", [], pl.UInt32)
 _NO_EPOCH = pl.col("epoch").is_null()
 
 

@@ -27,6 +27,7 @@ _PROBES = 16  # stamped lines asked for in other captures; a copy lacks at most 
 _NAMED = dict.fromkeys(("label", "was", "split", "metric"), pl.String())
 _PLACES = {"split": pl.String(), "metric": pl.String(), "value": pl.Float64(), "at": pl.Float64()}
 _STRUCTURED = ("json", "json-lines", "table", "box")
+_STREAMS = ("out", "err", "stdout", "stderr", "log", "txt")
 _FEW = 5  # stamped lines from which two captures can be told to be of one process
 
 
@@ -104,6 +105,12 @@ class Capture:
     def letters(self) -> str:
         """The name of the file without numbers and punctuation."""
         return re.sub(r"[\W\d_]+", " ", Path(self.reading.source).name).strip()
+
+    @cached_property
+    def program(self) -> str:
+        """The name of the file without the words for a stream: ``job.out`` and ``job.err`` are of one program."""
+        words = re.split(r"[\W_]+", Path(self.reading.source).name.lower())
+        return " ".join(word for word in words if word not in _STREAMS)
 
     def _placed(self, key: str) -> pl.DataFrame:
         if self.reading.points[key].null_count() == self.reading.points.height:
@@ -211,7 +218,7 @@ def _complete(one: Capture, other: Capture) -> bool:
     if one.folder != other.folder:
         return False
     if one.reading.points.is_empty() or other.reading.points.is_empty():
-        return False
+        return one.reading.points.height != other.reading.points.height and one.program == other.program
     if one.series or other.series:
         return set(one.reading.points["label"]) == set(other.reading.points["label"])
     if one.reading.format == other.reading.format == "tfevents":

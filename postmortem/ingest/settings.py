@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import yaml
 
@@ -51,9 +52,12 @@ _DUMP = (
     r"Namespace\(|(?:Config|Args|Arguments|HParams)\(|(?:\.py|^\S*python\S*|torchrun|accelerate) .*--[a-z]"
     r"|(?:\w=(?:True|False|None)\b.*){5}"
 )
+_OF_DUMPS = ("(", "--", "=true", "=false", "=none")
 _LEVEL = r"^[\s\[\](|:,-]*(?:(?:[IWEF] )?[\w.]+:[0-9]+(?: >>|\]) *)?(?:(?:[A-Za-z_.]+\s-\s)?(?:INFO|DEBUG)[\]\s:)|-]*)?"
 
 
+_EVALUATES = r"(?i)^\W*(?:.* )?running (?:evaluation|prediction)\b[^0=]*$"
+_NEAR = 3  # lines under a heading that are about it
 _A_BAR = pl.col("body").str.contains(r"%\||it/s|s/it")
 
 
@@ -71,11 +75,23 @@ def find(told: Messages, points: pl.DataFrame) -> pl.DataFrame:
     first = points["line"].min() if points.height else None
     body = pl.col("body").str.replace(_LEVEL, "")
     pairs = told.having((pl.col("body").str.len_bytes() < 240) & body.str.contains(_PAIR) & ~_A_BAR).with_columns(body)
-    dumps = told.having((pl.col("body").str.len_bytes() < 60_000) & pl.col("body").str.contains(_DUMP))
+    dumps = told.having((pl.col("body").str.len_bytes() < 60_000) & pl.col("body").str.contains(_DUMP), *_OF_DUMPS)
     measured = pl.col("line").is_in(points["line"].unique().implode())
-    found = pl.concat([_pairs(pairs.filter(~measured), first), _dumps(dumps.filter(~measured))])
+    stated = _of_evaluation(_pairs(pairs.filter(~measured), first), told)
+    found = pl.concat([stated, _dumps(dumps.filter(~measured))])
     found = found.sort("line", maintain_order=True)
     return found.unique(["key", "value"], keep="first", maintain_order=True).head(MAX_SETTINGS)
+
+
+def _of_evaluation(stated: pl.DataFrame, told: Messages) -> pl.DataFrame:
+    """Marks what a trainer says of each evaluation under its heading: ``Num examples = 277`` is not of the training."""
+    heads = told.having(pl.col("body").str.contains(_EVALUATES), "running ")["line"]
+    if heads.is_empty() or stated.is_empty():
+        return stated
+    lines = stated["line"].to_numpy()
+    last = np.searchsorted(heads.to_numpy(), lines) - 1
+    near = (last >= 0) & (lines - heads.to_numpy()[last] <= _NEAR)
+    return stated.with_columns(key=pl.when(pl.Series(near)).then(pl.lit("eval ") + pl.col("key")).otherwise("key"))
 
 
 def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
@@ -89,7 +105,7 @@ def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     rows = pl.concat([rows, pl.DataFrame(listed, schema=SETTINGS, orient="row")]).sort("line", maintain_order=True)
     canonical = pl.col("key").map_elements(lambda key: names.fact_key(key) in _CANONICAL, return_dtype=pl.Boolean)
     short = (pl.col("key").str.len_chars() <= _LONGEST_KEY) & (pl.col("value").str.len_chars() <= _LONGEST_VALUE)
-    plain = short & ~pl.col("value").str.contains(r"[({\[]$|^\{|://") & (pl.col("key").str.count_matches(" ") <= 4)
+    plain = short & ~pl.col("value").str.contains(r"[({\[]$|^\{|^//|://") & (pl.col("key").str.count_matches(" ") <= 4)
     rows = rows.filter(plain).with_columns(canonical=canonical)
     if first is None and rows["canonical"].sum() < FEW:
         return pl.DataFrame(schema=SETTINGS)

@@ -28,6 +28,7 @@ MAX_SHAPE = 20_000
 
 _DELIMITERS = " \t:=[](){},;|<>'\"/*#&%$!?~^`\\"
 _ZEROS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
+_KNOWN = {"id": pl.UInt32(), "shape": pl.String()}
 _SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 _FIELDS = {
     "shape": pl.UInt32(),
@@ -59,8 +60,20 @@ class Messages:
     lines: pl.DataFrame
     masks: pl.DataFrame
 
-    def having(self, condition: pl.Expr) -> pl.DataFrame:
-        """The lines whose mask fulfils a condition on ``body``, in file order."""
+    @cached_property
+    def written(self) -> str:
+        """All masks in lower case, a line each."""
+        return (self.masks["body"].str.join("\n").item() or "").lower()
+
+    def having(self, condition: pl.Expr, *hints: str) -> pl.DataFrame:
+        """The lines whose mask fulfils a condition on ``body``, in file order.
+
+        Args:
+            condition: What to ask; compiling a pattern may cost more than reading a short log.
+            hints: Texts in lower case of which every mask that fulfils it holds one; without them it is not even asked.
+        """
+        if hints and not any(hint in self.written for hint in hints):
+            return self.lines.clear()
         keep = self.masks.select(condition).to_series()
         return self.lines.filter(keep.gather(self.lines["mask"])) if keep.any() else self.lines.clear()
 
@@ -147,13 +160,10 @@ def numbers(told: Messages, cut: int | None = None) -> Numbers:
         cut: A line that may lack its end, so that a unit missing in it says nothing.
     """
     shaped = _with_shapes(told)
-    shapes = shaped["shape"].value_counts().sort("count", "shape", descending=[True, False])
-    shapes = shapes.head(MAX_SHAPES).with_row_index("id")
-    rows = [
-        row for at, shape in zip(shapes["id"], shapes["shape"], strict=True) for row in _rows(at, understand(shape))
-    ]
-    fields = pl.DataFrame(rows, schema=_FIELDS, orient="row")
-    known = shapes.filter(pl.col("id").is_in(fields["shape"].unique().implode())).select("id", "shape")
+    counts = sorted(shaped["shape"].value_counts().iter_rows(), key=lambda each: (-each[1], each[0]))
+    rows = {(at, shape): list(_rows(at, understand(shape))) for at, (shape, _) in enumerate(counts[:MAX_SHAPES])}
+    fields = pl.DataFrame([row for each in rows.values() for row in each], schema=_FIELDS, orient="row")
+    known = pl.DataFrame([key for key, each in rows.items() if each], schema=_KNOWN, orient="row")
     hits = shaped.join(known, on="shape", how="inner", maintain_order="left")
     lines = hits.select("line", shape="id", texts=pl.col("body").str.extract_all(SLOT))
     return _without_clocks(
@@ -175,6 +185,8 @@ def _without_clocks(found: Numbers) -> Numbers:
 
 def _scaled(fields: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """Keeps "2.6K" and "12min" as printed, unless the lines print the same label in another unit as well."""
+    if (fields["scale"].to_numpy() == 1).all():
+        return fields
     printed = pl.col("shape").is_in(lines["shape"].unique().implode())
     mixed = (pl.col("scale").filter(printed).n_unique() > 1) | (pl.col("kind") == "part").any()
     counts = ~pl.col("kind").is_in(["value", "part"])
@@ -193,6 +205,8 @@ def _with_shapes(told: Messages) -> pl.DataFrame:
     # Digits inside words tell labels apart (Acc@1, fpr0.01); where they do, the lines themselves are asked.
     worded = pl.Series([_has_digits_in_labels(shape) for shape in masks["shape"]], dtype=pl.Boolean)
     lines = told.lines.select("line", "body", "mask")
+    if not worded.any():
+        return lines.join(masks, on="mask", how="inner", maintain_order="left").drop("mask")
     looked_up = lines.join(masks.filter(~worded), on="mask", how="inner", maintain_order="left").drop("mask")
     asked = lines.join(masks.filter(worded), on="mask", how="semi", maintain_order="left").select(
         "line", "body", shape=shape

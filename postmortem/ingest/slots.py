@@ -51,6 +51,7 @@ _OF_MEAN = re.compile(r"(?i)(?:avg|average|mean)[ _]")
 _AVERAGE = re.compile(r"^%?[A-Za-z]{0,3}\s*\(\s*$")
 _NEXT_COUNTER = re.compile(r"^\]?\s*,?\s*[\[(]\s*$")
 _BARRED = re.compile(r"%\|[^|]*\|\s*$|^\s*\|[^|]*\|\s*$")
+_DRAWN = re.compile(r"\s*\[=*>?\.*\]\s")  # with its counter at the end: "[===>..] | Loss: 0.3 | 128/391"
 _NAMES = re.compile(r"\)?\s*[:=]\s+$")
 _TELLS = re.compile(r"[\s)\],]*(?::|=|\bis|\bwas|->)\s*$")
 _KNOWN = ("loss", "score", "reward")
@@ -172,7 +173,8 @@ def _counter_without_label(gap: str, after: str, at: int, state: _State) -> Fiel
         unit = names.english(after.lstrip("个").lower()).split()[:1]
         kind = counting.kind_of(unit[0], None, frozenset(counters)) if unit else None
         return Field(at, kind, unit[0], state.split) if kind else None
-    if totalled and (_BARRED.search(gap) or (at == 0 and not gap.strip())):
+    drawn = _DRAWN.match(state.texts[0]) and at == len(state.texts) - 3 and not state.texts[-1].strip()
+    if totalled and (_BARRED.search(gap) or drawn or (at == 0 and not gap.strip())):
         return Field(at, "bar", "bar")
     if totalled and counters and counters[-1] in ("epoch", "epochs") and _NEXT_COUNTER.match(gap):
         return Field(at, "batch", "batch")
@@ -266,7 +268,7 @@ def _measurement(state: _State, name: gaps.Name, gap: str, after: str, at: int) 
     if any(state.calls):  # an argument in a model dump or source code
         return None
     # A time to go; and no name of a measurement holds quotes or is a file.
-    if label.lower() in _SKIPPED or _NO_LABEL.search(label):
+    if label.lower() in _SKIPPED or label.lower().startswith("next ") or _NO_LABEL.search(label):
         return None
     if (name.bracketed or not name.strong) and _NAMES.match(after) and not state.barred:
         state.naming = (at, f"{label} ({MARK})" if name.bracketed else f"{label} {MARK}")

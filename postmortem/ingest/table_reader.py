@@ -24,6 +24,7 @@ _HEAD_ROWS = 60
 _MIN_FIT = 0.8  # share of rows that must fit the header
 _METADATA = re.compile(r"^#\s*\{.*\}\s*$")  # as Stable-Baselines3 opens its monitor files
 _NO_ROW = r"^[\s|+:=\-─-╿]*$|^#\s*\{.*\}\s*$"  # blank, ruled (`|---|---|`), metadata
+_NO_ROW_HEAD = re.compile(_NO_ROW)  # for a few lines, which cost less than compiling it anew for each file
 _BARS = r"[│┃║]"
 _NUMBER = re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^[-+]?(?:nan|inf|infinity)$", re.I)
 _UNNAMED = re.compile(r"^(?:Unnamed: [0-9]+)?$")
@@ -71,7 +72,7 @@ def read(lines: pl.DataFrame, source: str) -> Reading | None:
 
 
 def _head(lines: pl.DataFrame) -> list[str]:
-    return _body(lines.head(_HEAD_LINES))["text"].to_list()
+    return [text for text in lines["text"].head(_HEAD_LINES).to_list() if not _NO_ROW_HEAD.search(text)]
 
 
 def _body(lines: pl.DataFrame) -> pl.DataFrame:
@@ -81,7 +82,7 @@ def _body(lines: pl.DataFrame) -> pl.DataFrame:
 
 def _with_plain_bars(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines with ``|`` for the lines that boxes are drawn with."""
-    if not lines["text"].head(_HEAD_LINES).str.contains(_BARS).any():
+    if not re.search(_BARS, "".join(lines["text"].head(_HEAD_LINES).to_list())):
         return lines
     return lines.with_columns(pl.col("text").str.replace_all(_BARS, "|"))
 

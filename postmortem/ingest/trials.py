@@ -54,7 +54,7 @@ _NOTHING = Trials(pl.DataFrame(schema=POINTS), pl.DataFrame(schema=SETTINGS), pl
 
 def read(told: Messages) -> Trials:
     """Reads the results among the messages of a text."""
-    opening = told.having(pl.col("body").str.contains(_OPENS))["line"]
+    opening = told.having(pl.col("body").str.contains(_OPENS), "result for ", "│ trial ")["line"]
     if opening.is_empty():
         return _NOTHING
     starts = told.lines["line"].search_sorted(opening)

@@ -25,7 +25,7 @@ CELLS = {"line": pl.UInt32(), "label": pl.String(), "split": pl.String(), "value
 
 def read(told: Messages) -> tuple[pl.DataFrame, pl.Series]:
     """The numbers of turned tables (columns as ``CELLS``), and the lines that belong to the tables."""
-    heads = told.having(pl.col("body").str.contains(_HEAD))["line"]
+    heads = told.having(pl.col("body").str.contains(_HEAD), "|", "│", "┃")["line"]
     found: list[tuple[int, str, str, float]] = []
     lines: list[int] = []
     for start in told.lines["line"].search_sorted(heads):

@@ -27,6 +27,9 @@ def resolution(y: Floats) -> float:
 
 
 def _decimals(text: str) -> int:
+    if "e" not in text:
+        fraction = text.partition(".")[2]
+        return 0 if fraction == "0" else len(fraction)  # Python prints no other zero at the end
     mantissa, _, exponent = text.partition("e")
     fraction = mantissa.partition(".")[2].rstrip("0")
     return max(0, len(fraction) - int(exponent or 0))

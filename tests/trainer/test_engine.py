@@ -109,6 +109,23 @@ def test_logging_and_saving_change_no_bit(reference: Result, tmp_path: Path) -> 
     assert train(quiet, tmp_path).digest == reference.digest
 
 
+def test_augmentation_depends_on_its_key_alone() -> None:
+    """I6: a sample's noise is its own, another in each epoch, and the same whichever process fetches it."""
+    recipe = BASE.changed(augment=1.0)
+    plan = recipe.plan(195)
+    split = {"x": np.zeros((195, 4), dtype=np.float32)}
+    noise = [_noise(Steps(split, plan, recipe, range(8), 8), epoch) for epoch in (0, 1)]
+    assert len({tuple(row) for each in noise for row in each.values()}) == 2 * 195
+    other = _noise(Steps(split, plan, recipe, range(2), 2), 0)
+    assert all(torch.equal(torch.tensor(other[at]), torch.tensor(noise[0][at])) for at in range(195))
+
+
+def _noise(steps: Steps, epoch: int) -> dict[int, tuple[float, ...]]:
+    given = [steps[epoch * 7 + at] for at in range(7)]
+    rows = [each for one in given for part in one.parts for each in part]
+    return {int(at): tuple(x.tolist()) for each in rows for at, x in zip(each["id"], each["x"], strict=True)}
+
+
 def test_the_gradient_is_that_of_the_mean_loss() -> None:
     """I7: the shards' sums over n make the gradient of the mean over the batch, tail included, to float64 rounding."""
     recipe = BASE.changed(dropout=0.0, augment=0.0, optimizer="sgd", momentum=0.0, lr=1.0, clip=None, warmup_steps=0)
@@ -181,6 +198,7 @@ def test_the_rate_is_a_function_of_the_step(scheduler: str, at: int, share: floa
     """Rates at known points of a plan of 100 steps; past the planned end a schedule stays at its end."""
     recipe = make({"scheduler": scheduler, "epochs": 10, "lr": 0.1, "gamma": 0.5})
     assert rate_at(recipe, at, 10) == pytest.approx(0.1 * share)
+    assert rate_at(recipe.changed(lr_multiplier=0.5), at, 10) == pytest.approx(0.05 * share)
 
 
 def test_plain_mode_says_what_it_gives_up(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def _batches(view: RunView) -> list[float]:
 
 def _stated(view: RunView, key: str) -> list[float]:
     """Every positive number stated for a fact; that of the command line alone, where there is one."""
+    if view.fact(key).value is None:
+        return []
     told = view.run.facts.filter((pl.col("key") == key) & (pl.col("number") > 0))
     given = told.filter(pl.col("source") == "--set")
     return (given if given.height else told)["number"].unique().to_list()
