@@ -27,8 +27,8 @@ Role = Literal[
 Direction = Literal["min", "max"]
 
 _SPLIT_WORDS = {
-    "train": "train training trn trainer",
-    "val": "val valid validation dev eval evaluation vali vld heldout holdout",
+    "train": "train training trn trainer tr",
+    "val": "val va valid validation dev eval evaluation vali vld heldout holdout",
     "test": "test testing tst",
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
@@ -252,6 +252,7 @@ def words(label: str) -> list[str]:
     """Lower-case words of a label; "/" stays a word of its own because hierarchies carry meaning."""
     text = _AT.sub("@", label.strip().replace("'s", "").replace("IoU", "iou"))
     text = english(_CAMEL.sub(r"\1_\2", text).lower())
+    text = _GLUED.sub(r"\1_\2", _HELD_OUT.sub("heldout", _IN_SAMPLE.sub("train", text)))
     text = _EXPONENT.sub(r"\1~\2", text)  # the hyphen of 1e-05 is no separator
     parts = re.split(r"[\s\-_:|()\[\]]+|(/)|\.(?=[a-z\s_\-]|$)", text)
     return [english_word(part).replace("~", "-") for part in parts if part]
@@ -267,6 +268,9 @@ def english_word(word: str) -> str:
     return _ENGLISH.get(word, word)
 
 
+_HELD_OUT = re.compile(r"\bh[eo]ld[\s_-]out(?![a-z])|\bout[\s_-]of[\s_-]sample(?![a-z])")
+_IN_SAMPLE = re.compile(r"(?<!of[\s_-])\bin[\s_-]sample(?![a-z])")
+_GLUED = re.compile(r"\b(train|valid|val|test)(loss|acc|accuracy|error)(?![a-z])")
 _CAMEL = re.compile(r"([A-Za-z][a-z])([A-Z])")  # mAP is one word
 _AT = re.compile(r"\s*@\s*(?=\d)")  # "precision @ 5"
 _EXPONENT = re.compile(r"(\de)-(\d)")
@@ -327,6 +331,14 @@ def direction(metric: str) -> Direction | None:
     if _LOWER.search(measured):
         return "min"
     return "max" if _HIGHER.search(measured) else None
+
+
+_PART_OF_LOSS = re.compile(r"^(?:box|obj|cls|dfl|seg|pose|kobj)(?:_loss)?$")
+
+
+def is_part_of_loss(metric: str) -> bool:
+    """Whether a canonical metric is what detectors print of their training loss, which no other split has bare."""
+    return bool(_PART_OF_LOSS.match(metric))
 
 
 def split_word(word: str) -> str | None:

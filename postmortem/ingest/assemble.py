@@ -237,23 +237,19 @@ def _meaning(label: str, split: str | None) -> tuple[str, str]:
 def _with_train(meanings: Sequence[_Meaning]) -> list[_Meaning]:
     """Gives the split ``train`` to what a log prints without one beside its validation.
 
-    That is a metric that also has a split of evaluation but no train of its own, and a bare loss, or a part of one
-    (``box_loss``), where there is no train loss of the name.
+    That is a metric that also has a split of evaluation but no train of its own, and a bare loss, or a known part of
+    one (``box_loss``), where there is no train loss of the name.
     """
     seen: dict[str, set[str]] = {}
     for *_, split, metric in meanings:
         seen.setdefault(split, set()).add(metric)
     evaluated = seen.get("val", set()) | seen.get("test", set()) | {"loss"}
     bare = seen.get("", set()) - seen.get("train", set())
-    given = {metric for metric in bare if metric in evaluated or _is_part_of_loss(metric)}
+    given = {metric for metric in bare if metric in evaluated or names.is_part_of_loss(metric)}
     return [
         (label, told, "train" if split == "" and metric in given else split, metric)
         for label, told, split, metric in meanings
     ]
-
-
-def _is_part_of_loss(metric: str) -> bool:
-    return metric.endswith("_loss") and names.role(metric) == "loss" and "best" not in metric
 
 
 def _with_attempts(events: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ _UNIT = re.compile(
     r"(?:%|(?:ms|us|µs|ns|s|secs?|seconds?|mins?|minutes?|m|hours?|hrs?|h|days?|d|[KMGTkB]|[KMGTkm]i?B|bytes?|it/s|s/it|x|W|"
     r"轮|步|回|エポック目?|[a-z]+/s(?:ec|tep|ample)?|tks/s|wps|[mk]?eV|dB|BPC|bpc|nats?|bits?|rows|samples?(?:/s(?:ec)?)?)(?![A-Za-z0-9_]))"
 )
+_NUMBER_SIGN = re.compile(r"(?<=[a-z])\s*#$")  # "epoch #3"
 _SPACED_UNIT = re.compile(
     r"^[ ]?(?:[A-Za-z]{1,10}/(?:s|sec|second|step|batch|epoch|it|iter|sample|min)s?|[KMG]?i?B|ms|secs?|seconds|mins?"
     r"|minutes|"
@@ -71,6 +72,7 @@ class Name(NamedTuple):
 
 def label(gap: str) -> Name | None:
     """The label a gap ends in, or None."""
+    gap = _NUMBER_SIGN.sub(" ", gap)
     if found := _QUOTED.search(gap):
         return Name(gap[: found.start()], found["label"], opened=found["open"])
     if found := _STRONG.match(gap):
@@ -128,7 +130,7 @@ def _cut(text: str) -> tuple[str, str]:
     if kept.endswith("|"):  # |g_param|=
         word = kept.rsplit(None, 1)[-1]
         return kept[: -len(word)], word if len(word) > 2 else ""
-    guarded = re.sub(r"\([^()]*\)\s*$", lambda found: "\x02" * len(found[0]), kept)
+    guarded = re.sub(r"(?:\([^()]*\)|(?<=\w)\[[A-Za-z_]\w*\])\s*$", lambda found: "\x02" * len(found[0]), kept)
     cuts = list(_CUT.finditer(guarded))
     start = cuts[-1].end() if cuts else 0
     label = _SMALL_WORDS.sub("", kept[start:].strip(" \t*#<>-.'\"([{!~").lstrip("/ "))

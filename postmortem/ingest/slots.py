@@ -52,6 +52,11 @@ _AVERAGE = re.compile(r"^%?[A-Za-z]{0,3}\s*\(\s*$")
 _NEXT_COUNTER = re.compile(r"^\]?\s*,?\s*[\[(]\s*$")
 _BARRED = re.compile(r"%\|[^|]*\|\s*$|^\s*\|[^|]*\|\s*$")
 _DRAWN = re.compile(r"\s*\[=*>?\.*\]\s")  # with its counter at the end: "[===>..] | Loss: 0.3 | 128/391"
+# "epoch complete epoch=3": behind the message of a structured log, a field is one word.
+_FIELD = re.compile(
+    r"(?i)(?!.*\b(?:per|max|min|best|total|num|number|of|warm-?up|last|first|start|final|every|next)\b)"
+    r".* (?P<name>\w+)$"
+)
 _NAMES = re.compile(r"\)?\s*[:=]\s+$")
 _TELLS = re.compile(r"[\s)\],]*(?::|=|\bis|\bwas|->)\s*$")
 _KNOWN = ("loss", "score", "reward")
@@ -117,7 +122,7 @@ def _read_slot(state: _State, at: int) -> None:
     last = state.fields[-1] if state.fields and state.fields[-1].slot == at - 1 else None
     if state.listed is not None and _read_member(state, state.listed, gap, at):
         return
-    if gap == ":" or after == ":" or gaps.goes_on(after):
+    if gap == ":" or (after == ":" and at + 2 < len(texts)) or gaps.goes_on(after):
         return  # a clock, a version, a hash
     if last is not None and _follows(state, last, gap, after, at):
         return
@@ -222,6 +227,8 @@ def _labelled(state: _State, gap: str, after: str, at: int) -> Field | None:
         state.pending, state.split = told[0], names.parse(told[0]).split or state.split  # of this line alone
         return found
     kind = _counter_kind(name.label, state, after)
+    if kind is None and gap.endswith("=") and (field := _FIELD.match(name.label)):
+        kind = _counter_kind(field["name"], state, after)
     if kind is not None:
         return _counter(state, kind, name.label, after, at)
     if name.bracketed and not (gap.endswith(" (") and after.startswith(")")):

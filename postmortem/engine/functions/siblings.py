@@ -116,5 +116,5 @@ def _alike_runs(view: RunView, x: Series) -> Alike | Scalar:
     if found is None:
         return absent(f"{x.name} was only logged before training")
     if found.runs < 2:
-        return absent(f"no other run logs {x.name}", f"nothing; name several runs that log {x.name}")
+        return absent(f"no other run logs {x.name}", f"{x.name} in several runs and analyse them together")
     return found
