@@ -140,7 +140,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         "score",
         r"acc|auroc|auc|f1|precision|recall|tpr|fpr|bleu|rouge|meteor|cider|chrf|wer\b|cer\b|per\b|eer|map|^ap|_ap\b"
         r"|iou|dice|psnr|ssim|lpips|fid|inception|r2|rmse|mse|mae|mape|smape|error|err\b|corr|pearson|spearman|kappa"
-        r"|mcc|ndcg|mrr|hit|sharpe|score|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
+        r"|mcc|ndcg|mrr|hit|sharpe|score|fitness|success|win_?rate|exact_match|em$|correct|average_precision|sensitivity"
         r"|specificity|kendall|ic$|ic_|gini|brier|ece|hausdorff|top\d|pck|miou|las$|uas$|bertscore|fbeta|jaccard"
         r"|^(?:ents|sents|spans_\w+|cats|ner|box|mask|pose)_(?:macro_|micro_)?[fpr]$",
     ),
@@ -154,7 +154,7 @@ _LOWER = re.compile(
 _HIGHER = re.compile(
     r"acc|auroc|auc|f1|precision|recall|tpr|bleu|rouge|meteor|cider|chrf|map|^ap|_ap\b|iou|dice|psnr|ssim|inception"
     r"|r2|corr|pearson|spearman|kappa|mcc|ndcg|mrr|hit|sharpe|success|win_?rate|exact_match|average_precision"
-    r"|sensitivity|specificity|kendall|gini|rew|return|ep_ret|jaccard|fbeta|pck|las$|uas$|top\d|correct|^score$|_score$"
+    r"|sensitivity|specificity|kendall|gini|rew|return|ep_ret|jaccard|fbeta|pck|las$|uas$|top\d|correct|^score$|_score$|fitness"
     r"|^(?:ents|sents|spans_\w+|cats|ner|box|mask|pose)_(?:macro_|micro_)?[fpr]$"
 )
 

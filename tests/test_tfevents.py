@@ -6,6 +6,7 @@ import json
 import math
 import random
 import struct
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,15 @@ def read(folder: Path, content: bytes) -> Reading:
     path = folder / "events.out.tfevents.1.host"
     path.write_bytes(content)
     return tfevents.read(path, "shown")
+
+
+def read_all(folder: Path, contents: Iterable[bytes]) -> Iterator[Reading]:
+    """Reads each of the bytes as an event file; together, which costs a tenth and gives the same (see below)."""
+    paths = []
+    for at, content in enumerate(contents):
+        paths.append(folder / f"events.out.tfevents.1.{at}")
+        paths[-1].write_bytes(content)
+    return tfevents.read_files([(path, "shown") for path in paths])
 
 
 def rows(reading: Reading) -> list[tuple[Any, ...]]:
@@ -296,8 +306,8 @@ ENDS = np.cumsum([len(HEADER), *map(len, SCALARS)])
 def test_a_file_cut_anywhere_keeps_its_whole_records(tmp_path: Path) -> None:
     """None is lost, none is invented, and the cut is said unless it falls between records."""
     whole = rows(read(tmp_path, CONTENT))
-    for cut in range(len(CONTENT) + 1):
-        reading = read(tmp_path, CONTENT[:cut])
+    readings = read_all(tmp_path, (CONTENT[:cut] for cut in range(len(CONTENT) + 1)))
+    for cut, reading in enumerate(readings):
         complete = int(np.searchsorted(ENDS, cut, side="right"))
         assert rows(reading) == whole[: max(0, complete - 1)]
         torn = cut not in (0, *ENDS)
@@ -308,10 +318,8 @@ def test_a_file_cut_anywhere_keeps_its_whole_records(tmp_path: Path) -> None:
 def test_a_byte_flipped_anywhere_costs_its_record_alone(tmp_path: Path) -> None:
     """The damage is named by the record's ordinal, and every other record is read, at its own ordinal."""
     whole = rows(read(tmp_path, CONTENT))
-    for at in range(len(CONTENT)):
-        flipped = bytearray(CONTENT)
-        flipped[at] ^= 1 + at % 255
-        reading = read(tmp_path, bytes(flipped))
+    flipped = (CONTENT[:at] + bytes([byte ^ (1 + at % 255)]) + CONTENT[at + 1 :] for at, byte in enumerate(CONTENT))
+    for at, reading in enumerate(read_all(tmp_path, flipped)):
         hit = int(np.searchsorted(ENDS, at, side="right")) + 1
         assert rows(reading) == [row for row in whole if row[0] != hit]
         assert [problem.line for problem in reading.problems] == [hit]

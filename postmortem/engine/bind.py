@@ -40,6 +40,12 @@ def _extend(bound: dict[str, Value], rest: list[tuple[str, Selector]], view: Run
 
 def select(selector: Selector, view: RunView, bound: Binding) -> list[Series]:
     """The series a selector finds, most preferred first."""
+    if selector.like or selector.unlike or selector.with_split_of:
+        return _selected(selector, view, bound)
+    return view.remember(("select", id(selector)), selector, lambda: _selected(selector, view, bound))
+
+
+def _selected(selector: Selector, view: RunView, bound: Binding) -> list[Series]:
     hits = [series for series in view.series if _fits(series, selector, bound)]
     hits.sort(key=lambda series: _preference(series, selector))
     if selector.one:

@@ -45,11 +45,12 @@ _PREPOSITIONS = frozenset(
 _PRINTED = re.compile(r",\s*(?:device|dtype|grad_fn|requires_grad|shape|size)=(?:'[^']*'|<[^<>]*>|\([^()]*\)|[\w.]+)")
 _LOG_WORDS = re.compile(
     r"^\W*(?:\[[\w.-]+\]\[(?:INFO|DEBUG|WARNING|ERROR)\][\s-]*|(?:[\w.]+\s+(?:-\s+)?)?\(?\[?(?:INFO|DEBUG|WARNING|WARN|ERROR)\b(?::\w[\w.]*:)?[\]):]*[\s|:-]*"
-    r"|\[?[Rr]ank\s?\x01\]?:?\s*|\x01:\s(?=\W*(?i:epoch|step|iter)[a-z]*\W+\x01)|\([A-Z]\w+ pid=\x01\)\s*"
+    r"|\[?[Rr]ank\s?\x01\]?:?\s*|\([A-Z]\w+ pid=\x01\)\s*"
+    r"|\[GPU\s?\x01\]:?\s*|(?:\x01:|\[\x01\]:?)\s(?=\W*(?i:epoch|step|iter)[a-z]*\W+\x01)"
     r"|\[?[\w./-]+\.py:\x01(?::\w+)?\]\s*|\([\w./-]+\.py[: ]\x01\):?\s*|[\w./-]+\.py:\w+:\s+|[\w.]+:\x01\s+>>\s+"
     r"|root\s+-\s+|[A-Za-z_]\w*(?:\.\w+)+\s+-\s+|[\w.<>]+:[\w.<>]+:\x01\s+-\s+|(?:stdout|stderr)\s[FP]\s|\[default\x01\]:\s*)+"
 )
-_RANK = re.compile(r"(?i)\[(?:rank\s?|default)\x01\]|\brank\s?\x01\]?:|^\x01:\s$")
+_RANK = re.compile(r"(?i)\[(?:rank\s?|default|gpu\s?)\x01\]|\brank\s?\x01\]?:|^(?:\x01:|\[\x01\]:?)\s$")
 
 
 class Name(NamedTuple):

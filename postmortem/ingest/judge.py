@@ -20,7 +20,7 @@ from postmortem import names
 _CORE = re.compile(
     r"loss|(^|_)(acc|accuracy|auc|auroc|f1(?!\d)|precision|recall|bleu|ppl|perplexity|mse|mae|rmse|reward|return|m?iou|dice"
     r"|psnr"
-    r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|top1|top5"
+    r"|ssim|fid|m?ap|wer|cer|ndcg|mrr|r2|nll|xent|entropy|elbo|kl|grad_norm|logloss|rouge\w*|error|score|fitness|top1|top5"
     r"|cost|mcc)"
     r"(_|@|\d|$)|loss$|acc$|return$|reward$"
 )

@@ -180,16 +180,29 @@ def _without_cut_number(found: Numbers, text: Text) -> Numbers:
 
 def _counters(found: Numbers) -> pl.DataFrame:
     """One row a counting line; see ``context.counted``."""
-    counting = found.counters()
+    counting = found.counters(context.COUNTERS)
+    if counting.is_empty():
+        return _NO_COUNTERS
+    kinds = {kind: pl.col("value").filter(pl.col("kind") == kind).first() for kind in context.COUNTERS}
+    rows = counting.group_by("line", maintain_order=True).agg(pl.col("shape").first(), **kinds)
+    rows = rows.filter(pl.any_horizontal(pl.col(list(context.COUNTERS)).is_not_null()))
     said = found.fields.group_by("shape").agg(
         pl.col("split").filter(pl.col("kind").is_in(["epoch", "step", "batch"])).first(),
         pl.col("governs").any(),
         measures=(pl.col("kind") == "value").any(),
     )
-    kinds = {kind: pl.col("value").filter(pl.col("kind") == kind).first() for kind in context.COUNTERS}
-    rows = counting.group_by("line", maintain_order=True).agg(pl.col("shape").first(), **kinds)
-    rows = rows.filter(pl.any_horizontal(pl.col(list(context.COUNTERS)).is_not_null()))
     return rows.join(said, on="shape", how="left", maintain_order="left").drop("shape")
+
+
+_NO_COUNTERS = pl.DataFrame(
+    schema={
+        "line": pl.UInt32(),
+        **dict.fromkeys(context.COUNTERS, pl.Float64()),
+        "split": pl.String(),
+        "governs": pl.Boolean(),
+        "measures": pl.Boolean(),
+    }
+)
 
 
 def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
@@ -202,8 +215,10 @@ def _stated_totals(counters: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame
 def _accepted(found: Numbers, counters: pl.DataFrame, happened: pl.DataFrame, since: int | None) -> pl.DataFrame:
     """The numbers that are measurements: ``line``, ``label``, ``split``, ``value``."""
     fields = found.fields.filter(pl.col("kind") == "value")
-    values = found.values(fields).filter(pl.col("value").is_not_null())
-    values = values.filter(~pl.col("line").is_in(_announced(found, happened).implode()))
+    values = found.values(fields)
+    announced = _announced(found, happened)
+    if values["value"].has_nulls() or len(announced):
+        values = values.filter(pl.col("value").is_not_null() & ~pl.col("line").is_in(announced.implode()))
     values = values if since is None else values.filter(pl.col("line") >= since)
     starts = [*counters.filter("governs")["line"].head(1), *([] if since is None else [since])]
     kept = judge.measurements(fields, values, min(starts, default=None), trains=since is not None)
@@ -233,8 +248,12 @@ def _openings(told: Messages, counters: pl.DataFrame, source: str) -> pl.DataFra
 def _headings(told: Messages, counters: pl.DataFrame) -> pl.DataFrame:
     """Lines that open a split (``line`` and ``split``): headings, and counters that name one (``Test: [10/391]``)."""
     lines = told.having((pl.col("body").str.len_bytes() < 80) & pl.col("body").str.contains(_HEADING), *_OF_HEADINGS)
-    found = lines.select("line", split=pl.col("body").map_elements(header_split, return_dtype=pl.String)).drop_nulls()
-    return pl.concat([found, counters.select("line", "split").drop_nulls()]).unique("line").sort("line")
+    opened = [(line, header_split(body)) for line, body in zip(lines["line"], lines["body"], strict=True)]
+    found = pl.DataFrame(opened, schema={"line": pl.UInt32(), "split": pl.String()}, orient="row")
+    headings = pl.concat([found, counters.select("line", "split")])
+    if headings["split"].null_count() == headings.height:
+        return headings.clear()
+    return headings.drop_nulls().unique("line").sort("line")
 
 
 def _points(

@@ -12,6 +12,7 @@ from postmortem.ingest.gaps import MARK
 MAX_NAMES = 100
 """Most different numbers that tell labels of one shape apart; more of them are values, and name nothing."""
 
+_FEW = 2  # distinct numbers up to which a log of few lines may be one of as many ranks
 _SLOTS = {"shape": pl.UInt32(), "slots": pl.List(pl.UInt32())}
 _NUMBER_AT_END = r"([-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?|[A-Za-z]+)$"
 
@@ -27,6 +28,7 @@ def divided(lines: pl.DataFrame, fields: pl.DataFrame, first: int) -> tuple[pl.D
     Returns:
         Both frames again. Labels of ranks but the first to write end in ``[rank 1]``.
     """
+    fields = _without_counts(lines, fields)
     slots = _naming_slots(fields)
     if slots.is_empty():
         return lines, fields
@@ -42,6 +44,18 @@ def divided(lines: pl.DataFrame, fields: pl.DataFrame, first: int) -> tuple[pl.D
     kept = fields.filter(~pl.col("shape").is_in(kinds["shape"].implode()) & plain)
     lines = told.select("line", pl.coalesce("id", "shape").alias("shape"), "texts")
     return lines, pl.concat([kept, pl.DataFrame(rows, schema=fields.schema)])
+
+
+def _without_counts(lines: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:
+    """Without the ranks that are bare numbers (``0: epoch 3``) and hardly ever come again: these count lines."""
+    if fields["rank"].null_count() == fields.height:
+        return fields
+    ranks = fields.select("shape", "rank").drop_nulls().unique()
+    said = lines.join(ranks, on="shape").select("shape", text=pl.col("texts").list.get(pl.col("rank")))
+    bare = said.filter(pl.col("text").str.contains(r"^\[?[0-9]"))
+    often = bare.group_by("shape").agg(lines=pl.len(), ranks=pl.col("text").n_unique())
+    counts = often.filter((pl.col("ranks") > _FEW) & (pl.col("lines") < 2 * pl.col("ranks")))["shape"]
+    return fields.with_columns(rank=pl.when(~pl.col("shape").is_in(counts.implode())).then("rank"))
 
 
 def _naming_slots(fields: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,7 @@ Logs of a million lines have a few thousand masks, so patterns run on masks and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -132,12 +132,15 @@ class Numbers:
             (parsed(printed) * fields["scale"].gather(field)).alias("value"),
         ])  # fmt: skip
 
-    def counters(self) -> pl.DataFrame:
+    def counters(self, kinds: Container[str]) -> pl.DataFrame:
         """``line``, ``shape``, ``kind`` and ``value`` of the first counter of each kind in a shape, in file order."""
-        counting = self.fields.filter(pl.col("kind") != "value")
-        first = counting.unique(["shape", "kind"], keep="first", maintain_order=True)
-        kinds = first.select("shape", "slot", "kind")
-        return self.values(first).join(kinds, on=["shape", "slot"], how="left", maintain_order="left")
+        first: dict[tuple[int, str], int] = {}
+        for at, (shape, kind) in enumerate(zip(self.fields["shape"], self.fields["kind"], strict=True)):
+            if kind in kinds:
+                first.setdefault((shape, kind), at)
+        fields = self.fields[list(first.values())]
+        named = fields.select("shape", "slot", "kind")
+        return self.values(fields).join(named, on=["shape", "slot"], how="left", maintain_order="left")
 
 
 def messages(lines: pl.DataFrame) -> Messages:

@@ -27,7 +27,7 @@ NUMBER = (
 )
 """One printed number; Rust regex syntax."""
 
-SLOT = rf"(^|[^0-9A-Za-z_@.\-+]|(?i:epoch|step|iter|rank|default)|\b(?i:ep)){NUMBER}"
+SLOT = rf"(^|[^0-9A-Za-z_@.\-+]|(?i:epoch|step|iter|rank|default)|\[GPU|\b(?i:ep)){NUMBER}"
 """A number where one can stand: not inside a word, a version or a name such as ``Acc@1``."""
 
 
