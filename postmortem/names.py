@@ -28,7 +28,7 @@ Direction = Literal["min", "max"]
 
 _SPLIT_WORDS = {
     "train": "train training trn trainer tr",
-    "val": "val va valid validation dev eval evaluation vali vld heldout holdout",
+    "val": "val va valid validation validating dev eval evaluation evaluating vali vld heldout holdout",
     "test": "test testing tst",
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}

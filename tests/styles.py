@@ -56,6 +56,18 @@ STYLES = {
         "[rank0]: epoch {e} | train loss {t:.4f} | val loss {v:.4f}\n"
         "[rank1]: epoch {e} | train loss 9.1{e} | val loss 9.2{e}"
     ),
+    "processes": (
+        "[GPU0] epoch {e} | train loss {t:.4f} | val loss {v:.4f}\n"
+        "[GPU1] epoch {e} | train loss 9.1{e} | val loss 9.2{e}"
+    ),
+    "heading alone": "Epoch {e}:\n  train:\n    loss: {t:.4f}\n  val:\n    loss: {v:.4f}",
+    "number sign": "epoch #{e} => trainloss {t:.4f}, valloss {v:.4f}",
+    "short splits": "epoch {e}: loss_tr={t:.4f} loss_va={v:.4f}",
+    "held out": "epoch {e}: in-sample loss {t:.4f}, held-out loss {v:.4f}",
+    "subscripts": "Epoch {e}: loss[train]={t:.4f} loss[val]={v:.4f}",
+    "tracing": "2025-05-01T10:0{e}:00.123Z  INFO fit: epoch complete epoch={e} train_loss={t:.4f} val_loss={v:.4f}",
+    "boxed info": "┌ Info: epoch done\n│   epoch = {e}\n│   train_loss = {t:.4f}\n└   val_loss = {v:.4f}",
+    "syslog": "<14>May  1 10:0{e}:00 host train: epoch {e} train_loss {t:.4f} val_loss {v:.4f}",
     "turned": "Epoch {e}/9\n| Metric | Train  | Val    |\n|--------|--------|--------|\n| Loss   | {t:.4f} | {v:.4f} |",
     "German": "Epoche {e}/9: Verlust: {t:.4f}, Val.-Verlust: {v:.4f}",
     "Chinese": "第{e}轮 训练损失：{t:.4f} 验证损失：{v:.4f} 准确率：{a:.4f}",

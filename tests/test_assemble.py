@@ -214,6 +214,16 @@ def test_many_captures_are_told_apart_and_copies_found(tmp_path: Path) -> None:
             ["epoch 1 loss: 0.9", "epoch 2 loss: 0.8", "Resuming from checkpoint last.pt", "epoch 1 loss: 0.7"],
             [("train", [0, 0, 1])],
         ),
+        # and so it is where it resumed from the very place it had reached
+        (
+            ["epoch 1 loss: 0.9", "epoch 2 loss: 0.8", "Resuming training from epoch 2", "epoch 3 loss: 0.7"],
+            [("train", [0, 0, 1])],
+        ),
+        # a checkpoint that is loaded to be tested resumes nothing
+        (
+            ["step 1 loss: 0.9", "step 2 loss: 0.8", "Loading checkpoint best.pt", "step 2 test_loss: 0.7"],
+            [("train", [0, 0, 0])],
+        ),
         # a record quoted at the end is not measured again
         (
             [
@@ -236,6 +246,38 @@ def test_restarts(tmp_path: Path, rows: list[str], want: list[tuple[str, list[in
     """Where positions go back an attempt or a run begins."""
     runs = _read(tmp_path, {"train.log": "\n".join(rows) + "\n"})
     assert [(run.name, run.metrics["attempt"].to_list()) for run in runs] == want
+
+
+def test_a_run_of_one_record_among_others(tmp_path: Path) -> None:
+    """Rows that tell of everything and of the first place again begin another run, though no place goes back."""
+    text = "".join(f'{{"epoch": {n}, "train_loss": 0.{9 - n}, "test_loss": 0.5}}\n' for n in (0, 1, 2, 0, 0, 1))
+    runs = _read(tmp_path, {"log.txt": text})
+    assert [run.metrics["epoch"].unique(maintain_order=True).to_list() for run in runs] == [[0, 1, 2], [0], [0, 1]]
+
+
+def test_what_a_run_printed_wins_over_the_files_beside_it(tmp_path: Path) -> None:
+    """Both are kept, in an order in which the last statement is the run's own."""
+    (run,) = _read(tmp_path, {"train.log": "batch_size: 64\n" + _log(range(1, 4)), "config.yaml": "batch_size: 32\n"})
+    assert run.facts.filter(pl.col("key") == "batch_size")["value"].to_list() == ["32", "64"]
+
+
+def test_documents_and_catalogues_beside_logs_are_no_runs(tmp_path: Path) -> None:
+    """A report that quotes a log, and a list of results of several runs, tell of no training themselves."""
+    prose = "\n".join(f"Paragraph {n} says how the run went and what was done about it." for n in range(20))
+    results = "".join(json.dumps({"file": f"{name}.log", "final": {"val_loss": 0.5}}) + "\n" for name in "abcd")
+    files = {"train.log": _log(range(1, 4)), "ORIGIN.md": prose + _log(range(1, 4), 2), "manifest.jsonl": results}
+    assert [len(run.sources) for run in _read(tmp_path, files)] == [1]
+
+    named = ingest.read([tmp_path / "manifest.jsonl"])
+    assert not named.runs
+    assert "no training log" in named.problems[0].message
+
+
+def test_a_log_in_markdown_is_a_log(tmp_path: Path) -> None:
+    """What counts is whether most of it measures; so does one whose checkpoints have names, not numbers alone."""
+    results = "".join(json.dumps({"checkpoint": f"ckpt-{n}", "val_loss": 1 / n}) + "\n" for n in (1, 2, 3, 4))
+    runs = _read(tmp_path, {"a/log.md": "# Run 3\n" + _log(range(1, 4)), "b/results.jsonl": results})
+    assert [run.metrics.height for run in runs] == [6, 4]
 
 
 def test_each_run_of_a_file_has_its_own_configuration_and_end(tmp_path: Path) -> None:

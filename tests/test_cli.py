@@ -357,8 +357,10 @@ class TestFormats:
     """``postmortem formats``."""
 
     def test_list_and_test(self) -> None:
-        """What we ship is listed and reads its own samples."""
-        assert [call("formats", word).exit_code for word in ("list", "test")] == [0, 0]
+        """What we ship is listed, and a format reads its own samples (`test_packs.py` proves each)."""
+        pack = Path(__file__).parents[1] / "parsers" / "nanogpt.yaml"
+
+        assert [call("formats", *words).exit_code for words in (["list"], ["test", pack])] == [0, 0]
 
     def test_explain(self) -> None:
         """A file's readers are shown with the share each makes sense of."""

@@ -108,6 +108,17 @@ def test_what_a_traceback_ends_in(last: str, kind: str) -> None:
     ]
 
 
+def test_a_traceback_that_a_launcher_quotes_ends_in_its_exception() -> None:
+    """The exception stands where the traceback began, and code inside it stands deeper."""
+    found = _find(
+        "  traceback : Traceback (most recent call last):",
+        '    File "t.py", line 9, in f',
+        "      ValueError(x)",
+        "  torch.OutOfMemoryError: CUDA out of memory.",
+    )
+    assert [(line, kind) for line, kind, _ in found] == [(4, "oom")]
+
+
 def test_repeated_warnings_are_kept_once() -> None:
     """A warning that comes a thousand times with other numbers is one event."""
     assert len(_find(*(f"x/y.py:{n}: UserWarning: odd {n}" for n in range(1000)))) == 1

@@ -222,3 +222,25 @@ def test_lines_a_pack_leaves_go_to_the_generic_reader(tmp_path: Path) -> None:
     }
     assert 9.0 not in run.metrics["value"]
     assert run.unread.is_empty()
+
+
+def test_a_pack_that_reads_half_of_its_lines_is_not_used(tmp_path: Path) -> None:
+    """Lines of another program can begin like those of a pack; where it would drop their evaluation it stands back."""
+    half = load_pack(
+        """id: half
+title: Half
+lines:
+  - {name: train, regex: '^\\S+ \\S+: train_loss (?P<train_loss>\\S+)', split: train}
+samples:
+  - line: 'a b: train_loss 0.5'
+    gives: {split: train, train_loss: 0.5}
+""",
+        "half.yaml",
+    )
+    whole, both = tmp_path / "whole.log", tmp_path / "both.log"
+    whole.write_text("".join(f"epoch {n}: train_loss 0.{9 - n}\n" for n in range(1, 5)))
+    both.write_text("".join(f"epoch {n}: train_loss 0.{9 - n} val_loss 0.{n}\n" for n in range(1, 5)))
+
+    told = [ingest.read([path], packs=[half]).runs[0] for path in (whole, both)]
+    assert [run.sources[0].format for run in told] == ["half", "key-value"]
+    assert set(told[1].metrics["split"]) == {"train", "val"}

@@ -380,7 +380,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[ModuleType
     return list(files_of_stores(tmp_path_factory.mktemp("stores")))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_broken_stores_never_raise(breakable: list[tuple[ModuleType, Path, Path]], data: st.DataObject) -> None:
     """Whatever is overwritten or cut in a store's file, reading gives runs that keep the contract."""

@@ -26,7 +26,16 @@ def counted(counters: pl.DataFrame) -> pl.DataFrame:
         counters: One row a line that counts, in file order: ``line``, the ``COUNTERS`` as f64 (null where the line
             has none), ``governs``, and ``measures`` (the line also holds measurements).
     """
+    if counters.is_empty():
+        return counters.with_columns(_NOTHING_COUNTED)
     return _with_steps(_with_epochs(_without_false_samples(counters)))
+
+
+_NOTHING_COUNTED = [
+    *(pl.lit(None, pl.Float64()).alias(name) for name in ("current", "index", "total")),
+    *(pl.lit(False).alias(name) for name in ("other", "within")),
+    pl.lit(None, pl.Float64()).alias("at"),
+]
 
 
 def _without_false_samples(counters: pl.DataFrame) -> pl.DataFrame:
@@ -83,12 +92,11 @@ def outrun(
     opened = headings["line"].to_numpy()
     if not evaluates.any() or (~evaluates[evaluates.argmax() :]).any():
         return ended
+    place = step if np.isnan(epoch).all() else epoch
     starts = np.searchsorted(lines, opened)
     for start, end in zip(starts, np.append(starts[1:], lines.size), strict=True):
-        for place in (epoch, step):
-            known = place[: start + 1][~np.isnan(place[: start + 1])]
-            later = place[start:end] > known.max() if known.size else np.zeros(end - start, np.bool_)
-            ended[start:end] |= np.maximum.accumulate(later)
+        if not np.isnan(place[:start]).all():  # what is first counted in the evaluation are its own batches
+            ended[start:end] = np.maximum.accumulate(place[start:end] > np.nanmax(place[: start + 1]))
     return ended
 
 
@@ -250,9 +258,9 @@ def _with_steps(counters: pl.DataFrame) -> pl.DataFrame:
     within, ambiguous = _restarts(rows)
     # A shorter count without an epoch of its own is a pass over another set of data; a bar, beside one of its epoch.
     opened = (pl.col("governs") & pl.col("epoch").is_not_null()).cum_sum()
-    short = pl.when(pl.col("batch").is_not_null()).then(pl.col("total") < pl.col("total").max())
-    short = short.when(pl.col("bar").is_not_null()).then(pl.col("total") < pl.col("total").max().over(opened))
-    other_pass = short & pl.col("epoch").is_null()
+    batch, bar = pl.col("batch").is_not_null(), pl.col("bar").is_not_null()
+    longest = pl.when(batch).then(pl.col("total").max()).when(bar).then(pl.col("total").max().over(opened))
+    other_pass = (pl.col("total") < longest) & pl.col("epoch").is_null()
     rows = rows.with_columns(other=other_pass.fill_null(False)).with_columns(
         index=pl.when(~pl.col("other") & ~(pl.col("batch").is_not_null() & _evaluates(pl.col("split")))).then("index")
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 import polars as pl
 
+from postmortem import names
 from postmortem.errors import Problem
 from postmortem.ingest import (
     box_reader,
@@ -20,9 +21,12 @@ from postmortem.ingest import (
     shapes,
     table_reader,
 )
+from postmortem.ingest.gaps import MARK
 from postmortem.ingest.lines import Text, clip, sample
 from postmortem.ingest.pack import ColumnPack, FormatPack, Pack, with_metrics
 from postmortem.ingest.reading import LINES, NOTES, POINTS, Reading
+from postmortem.ingest.slots import Field
+from postmortem.ingest.template import SLOT, understand
 from postmortem.ingest.unfinished import without_cut
 from postmortem.ingest.wrapped import unwrapped
 
@@ -31,6 +35,9 @@ CERTAIN = 0.5
 
 ENOUGH = 0.9
 """A pack is preferred when it reads at least this part of the lines the generic text reader does."""
+
+_SOME = 8  # lines of a pack that are looked at closely
+_EVALUATIONS = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,33 @@ def choose(lines: pl.DataFrame, packs: Iterable[Pack] = ()) -> Iterator[Reader]:
     yield from (reader for reader in _structured(packs) if reader.share(probe) >= CERTAIN)
     scored = [(pack.share(probe), pack) for pack in with_metrics(packs, probe)]
     score, best = max(scored, key=lambda item: item[0], default=(0.0, None))
-    if best is not None and (score >= ENOUGH * _most(probe) or score >= ENOUGH * _GENERIC.share(probe)):
+    enough = best is not None and (score >= ENOUGH * _most(probe) or score >= ENOUGH * _GENERIC.share(probe))
+    if best is not None and enough and not _drops_evaluations(best, probe):
         yield reader_of(best)
     yield _GENERIC
+
+
+def _drops_evaluations(pack: FormatPack, lines: pl.DataFrame) -> bool:
+    """Whether a pack takes lines that tell of an evaluation and reads none in them: it describes other lines."""
+    taken = lines.filter(pl.col("text").str.contains(pack.metric_pattern)).head(_SOME)
+    texts = taken["text"].str.replace_all(SLOT, "${1}" + MARK)
+    telling = taken["line"].filter([any(map(_evaluates, understand(text).fields)) for text in texts])
+    if telling.is_empty():
+        return False
+    points = regex_reader.read(taken, pack, "").points
+    read = {
+        line for line, *told in points.select("line", "label", "split").iter_rows() if _split(*told) in _EVALUATIONS
+    }
+    return 2 * len(read & set(telling)) < len(telling)
+
+
+def _evaluates(item: Field) -> bool:
+    role = names.role(names.parse(item.label).metric)
+    return item.kind == "value" and role in ("loss", "score") and _split(item.label, item.split) in _EVALUATIONS
+
+
+def _split(label: str, split: str | None) -> str | None:
+    return split or names.parse(label).split
 
 
 def _most(lines: pl.DataFrame) -> float:

@@ -177,6 +177,8 @@ def _timed(found: pl.DataFrame, source: str) -> pl.DataFrame:
 
 def placed(found: pl.DataFrame, positions: pl.DataFrame) -> pl.DataFrame:
     """Events with the epoch and step they happened in, as a frame of NOTES."""
+    if found.is_empty():
+        return pl.DataFrame(schema=NOTES)
     rows = found.join(positions, on="line", how="left", maintain_order="left")
     return rows.select(list(NOTES)).cast(NOTES)
 
@@ -211,6 +213,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _limited(found: pl.DataFrame) -> pl.DataFrame:
     """Warnings that repeat word for word are kept once, and no more than ``MAX_WARNINGS`` of them."""
     warning = pl.col("kind") == "warning"
+    if not (found["kind"] == "warning").any():
+        return found
     again = warning & ~pl.col("body").str.replace_all(r"[0-9.]+", "0").is_first_distinct()
     kept = found.filter(~again)
     return kept.filter(~(pl.col("kind") == "warning") | ((pl.col("kind") == "warning").cum_sum() <= MAX_WARNINGS))

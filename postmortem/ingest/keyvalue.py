@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from postmortem import names
@@ -232,8 +233,10 @@ def _announced(found: Numbers, happened: pl.DataFrame) -> pl.Series:
     lines = happened.filter(pl.col("kind").is_in(_ANNOUNCEMENTS))["line"]
     if lines.is_empty():
         return lines
-    heads = found.fields.sort("slot").unique("shape", keep="first")
-    counted = heads.filter(pl.col("kind") != "value")["shape"]
+    heads: dict[int, tuple[int, str]] = {}
+    for shape, slot, kind in found.fields.select("shape", "slot", "kind").iter_rows():
+        heads[shape] = min(heads.get(shape, (slot, kind)), (slot, kind))
+    counted = pl.Series([shape for shape, (_, kind) in heads.items() if kind != "value"], dtype=pl.UInt32)
     rows = found.lines.filter(pl.col("line").is_in(lines.implode()) & ~pl.col("shape").is_in(counted.implode()))
     return rows["line"]
 
@@ -263,9 +266,8 @@ def _points(
     if accepted.is_empty():
         return pl.DataFrame(schema=POINTS)
     lines = accepted["line"].unique().sort()
-    moments = told.lines.filter(pl.col("line").is_in(lines.implode())).unique("line", keep="first", maintain_order=True)
-    placed = context.positions(counters, headings, lines)
-    placed = placed.join(moments.select("line", time=clock.times(moments["stamp"], source)), on="line", how="left")
+    stamps = told.lines["stamp"].gather(np.searchsorted(told.lines["line"].to_numpy(), lines.to_numpy()))
+    placed = context.positions(counters, headings, lines).with_columns(time=clock.times(stamps, source))
     rows = accepted.join(placed, on="line", how="left", suffix="_placed", maintain_order="left")
     beside = records.splits_beside(accepted["label"].unique().to_list())
     known = pl.col("label").replace_strict(beside, default=None, return_dtype=pl.String)

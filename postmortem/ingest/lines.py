@@ -105,7 +105,7 @@ def _rows(raw: bytes) -> pl.DataFrame:
         return pl.DataFrame(schema=LINES)
     # NUL bytes are holes that a truncation left behind. No line feed is among what is dropped: line numbers hold.
     clean = int(np.frombuffer(raw, np.uint8).min()) > _NOISE[-1]  # spares most files a copy
-    text = _split((raw if clean else raw.translate(None, _NOISE)) or b"\n")
+    text = split((raw if clean else raw.translate(None, _NOISE)) or b"\n")
     if b"\r" in raw:
         text = text.str.strip_chars_end("\r")
     if b"\xef\xbb\xbf" in raw:
@@ -113,7 +113,7 @@ def _rows(raw: bytes) -> pl.DataFrame:
     return pl.DataFrame([pl.Series("line", np.arange(1, len(text) + 1, dtype=np.uint32)), text])
 
 
-def _split(raw: bytes) -> pl.Series:
+def split(raw: bytes) -> pl.Series:
     """The lines of UTF-8 text; for a short one a query costs more than Python does."""
     if len(raw) > _SHORT:
         return pl.read_lines(raw, name="text")["text"]

@@ -174,6 +174,10 @@ class FormatPack(_Pack):
         """One of these stands in every text with metrics; see ``needed_text``."""
         return tuple(needed_text(line.regex) for line in self.lines)
 
+    def metric_pattern_in(self, text: str) -> str:
+        """``metric_pattern`` without the lines that a text (in lower case) cannot hold; "" when it can hold none."""
+        return either(line.regex for line, need in zip(self.lines, self.needed, strict=True) if need in text)
+
     @cached_property
     def _any_pattern(self) -> str:
         return either(regex for _, _, regex in self.patterns())
@@ -200,9 +204,9 @@ def with_metrics(packs: Iterable[Pack], lines: pl.DataFrame) -> list[FormatPack]
     """The packs that find metrics in a LINES sample, all asked in one pass."""
     by_id = {pack.id: pack for pack in packs if isinstance(pack, FormatPack)}
     text = "\n".join(lines["text"]).lower()
-    by_id = {id: pack for id, pack in by_id.items() if any(need in text for need in pack.needed)}
-    hits = lines.select(pl.col("text").str.contains(pack.metric_pattern).any().alias(id) for id, pack in by_id.items())
-    return [by_id[id] for id, hit in zip(hits.columns, hits.row(0), strict=True) if hit] if by_id else []
+    asked = {id: pattern for id, pack in by_id.items() if (pattern := pack.metric_pattern_in(text))}
+    hits = lines.select(pl.col("text").str.contains(pattern).any().alias(id) for id, pattern in asked.items())
+    return [by_id[id] for id, hit in zip(hits.columns, hits.row(0), strict=True) if hit] if asked else []
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ def _of_evaluation(stated: pl.DataFrame, told: Messages) -> pl.DataFrame:
 
 def _pairs(lines: pl.DataFrame, first: object) -> pl.DataFrame:
     """Lines that are ``key: value`` pairs (or ``key = value``) and nothing else."""
+    if lines.is_empty():
+        return pl.DataFrame(schema=SETTINGS)
     several = lines.filter(pl.col("body").str.contains(_SEVERAL))
     told = {line: pairs for line, body in several.select("line", "body").iter_rows() if (pairs := _listed(body))}
     listed = [(line, key, value) for line, pairs in told.items() for key, value in pairs]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from postmortem.ingest import clock, naming
 from postmortem.ingest.gaps import MARK
-from postmortem.ingest.lines import sample
+from postmortem.ingest.lines import sample, split
 from postmortem.ingest.template import NUMBER, SLOT, Template, understand
 
 MAX_SHAPES = 20_000
@@ -108,9 +108,10 @@ class Numbers:
 
     def values(self, fields: pl.DataFrame) -> pl.DataFrame:
         """One row a number of the fields given: ``line``, ``shape``, ``slot``, ``value``; in file order."""
-        parts = self.fields.filter(pl.col("kind") == "part")
-        if parts.is_empty():
+        divided = self.fields["kind"] == "part"
+        if not divided.any():
             return self._values(fields, fields["slot"])
+        parts = self.fields.filter(divided)
         parts = parts.join(fields, left_on=["shape", "part_of"], right_on=["shape", "slot"], how="semi")
         found = self._values(pl.concat([fields, parts]), pl.concat([fields["slot"], parts["part_of"].alias("slot")]))
         whole = pl.when(pl.col("value").null_count() == 0).then(pl.col("value").sum())
@@ -176,6 +177,8 @@ def numbers(told: Messages, cut: int | None = None) -> Numbers:
 
 def _without_clocks(found: Numbers) -> Numbers:
     """Bare numbers at the beginning of lines (``[12] loss``) are no counters where they have fractions."""
+    if not (found.fields["label"] == "round").any():
+        return found
     bare = found.fields.filter((pl.col("label") == "round") & (pl.col("kind") == "step"))
     if bare.is_empty():
         return found
@@ -238,7 +241,7 @@ def _masks(bodies: pl.Series) -> pl.Series:
     if bodies.is_empty():
         return bodies
     joined = bodies.str.replace_all("\n", " ", literal=True).str.join("\n").item().encode()
-    masks = pl.read_lines(joined.translate(_ZEROS), name="mask")["mask"] if joined else bodies
+    masks = split(joined.translate(_ZEROS)).alias("mask") if joined else bodies
     # A trailing empty line is none to the reader of lines.
     missing = len(bodies) - len(masks)
     return pl.concat([masks, pl.Series("mask", [""] * missing, pl.String)]) if missing else masks

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,17 @@ from postmortem.trainer.world import World
 
 _CHUNK = 256  # samples evaluated at once; part of what a run is, since a row's bits depend on the size of its batch
 
+Tensors = list[torch.Tensor] | tuple[torch.Tensor, ...]
 
-def tree_sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The sum of the parts by neighbouring pairs, then pairs of pairs.
+
+def tree_sum(parts: Sequence[Tensors]) -> Tensors:
+    """The sum of the parts by neighbouring pairs, then pairs of pairs; each part is a list of tensors.
 
     For a power of two, the sum of a neighbouring group is a subtree: each process may sum its own shards first.
+    Nothing is added in place, since autograd may give two parameters one and the same tensor.
     """
     while len(parts) > 1:
-        pairs = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        pairs = [torch._foreach_add(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)]
         parts = [*pairs, *parts[2 * len(pairs) :]]
     return parts[0]
 
@@ -93,31 +97,30 @@ class Engine:
             lr: The learning rate.
         """
         self.model.train()
-        gradients, losses = [], []
+        sums, losses = [], []
         with _own_rng(self._device):
             for rank, shards in zip(self._world.here, parts, strict=True):
                 computed = [
                     self._gradient(rows, count, key(self._recipe.seed, "step", number, rank * len(shards) + at))
                     for at, rows in enumerate(shards)
                 ]
-                gradients.append(tree_sum([gradient for gradient, _ in computed]))
-                losses.append(torch.stack([loss for _, loss in computed]))
-        gradient = tree_sum(self._world.gather(gradients))
+                sums.append(_flat(tree_sum([gradient for gradient, _ in computed])))
+                losses.append(_sums([each for _, each in computed]))
+        (gradient,) = tree_sum([[each] for each in self._world.gather(sums)])
         loss_sum = math.fsum(torch.cat(self._world.gather(losses)).tolist())
         return Done(loss_sum, count, self._apply(gradient, lr))
 
-    def _gradient(self, rows: Rows, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Flat gradient of the shard's part of the mean loss, and the float64 sum of its losses."""
+    def _gradient(self, rows: Rows, count: int, seed: int) -> tuple[Tensors, torch.Tensor]:
+        """Gradient of the shard's part of the mean loss, a tensor for each parameter, and its losses."""
         if len(rows["id"]) == 0:  # an empty shard takes part, with nothing
-            size = sum(each.numel() for each in self._parameters)
-            return torch.zeros(size, device=self._device), torch.zeros((), dtype=self._wide)
+            return [torch.zeros_like(each) for each in self._parameters], torch.zeros(0, device=self._device)
         _seed(self._device, seed)
         with self._autocast():
             losses = self._task.losses(self.model, _on(rows, self._device))
-        found = torch.autograd.grad(losses.float().sum() / count, self._parameters, allow_unused=True)
-        pairs = zip(self._parameters, found, strict=True)
-        flat = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in pairs])
-        return flat, losses.detach().to(self._wide).sum().cpu()
+        # The gradient of sum(losses) / count, without a sum and a division to go back through.
+        share = torch.full_like(losses, 1 / count)
+        found = torch.autograd.grad(losses, self._parameters, share, allow_unused=True, materialize_grads=True)
+        return found, losses.detach()
 
     def _apply(self, gradient: torch.Tensor, lr: float) -> float:
         norm = float(gradient.norm())
@@ -153,10 +156,6 @@ class Engine:
             outputs = self._task.outputs(self.model, rows)
         return losses.cpu().double().numpy(), outputs.float().cpu().numpy()
 
-    @property
-    def _wide(self) -> torch.dtype:
-        return torch.float32 if self._device.type == "mps" else torch.float64
-
     def _autocast(self) -> AbstractContextManager[Any]:
         if self._recipe.precision == "fp32":
             return nullcontext()
@@ -182,6 +181,17 @@ class Engine:
             seen.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             seen.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
         return seen.hexdigest()
+
+
+def _flat(tensors: Tensors) -> torch.Tensor:
+    return torch.cat([each.reshape(-1) for each in tensors])
+
+
+def _sums(losses: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The exact sum of each shard's losses, rounded once to float64: on the CPU, where every device can give it."""
+    values = iter(torch.cat(losses).tolist())  # one wait for the device, not one a shard
+    sums = [math.fsum(islice(values, len(each))) for each in losses]
+    return torch.tensor(sums, dtype=torch.float64)
 
 
 def _own_rng(device: torch.device) -> AbstractContextManager[None]:

@@ -113,7 +113,7 @@ def joined(size: int, device: torch.device) -> Iterator[World]:
     if started != size:
         hint = f"use --world {started}, or --nproc_per_node={size}"
         raise ConfigError(Problem(f"torchrun started {started} processes, the recipe has {size}", hint=hint))
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"  # sums of losses come from the CPU
     distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Group(distributed.get_rank(), started)
