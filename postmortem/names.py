@@ -333,6 +333,20 @@ def direction(metric: str) -> Direction | None:
     return "max" if _HIGHER.search(measured) else None
 
 
+_SETTING = re.compile(
+    r"(^|_|/)(weight|weights|coef|coeff|lambda|smoothing|ratio|threshold|size|dim|beta|eps|epsilon|momentum|decay"
+    r"|interval|every"
+    r"|patience|warmup|layers|heads|hidden|target|clip|num|max|min_delta|factor|type|alpha|gamma|seed|workers"
+    r"|dropout|thr|rank|world|parallel|port|pid|device)(_|$)"
+)
+
+
+def is_setting(label: str) -> bool:
+    """Whether a label names a setting (``loss_weight``, ``max_steps``), whatever measurement it mentions."""
+    metric = parse(label.removesuffix(" (avg)")).metric
+    return bool(_SETTING.search(metric.partition("@")[0]))  # behind it stands the place on a curve
+
+
 _PART_OF_LOSS = re.compile(r"^(?:box|obj|cls|dfl|seg|pose|kobj)(?:_loss)?$")
 
 

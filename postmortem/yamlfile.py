@@ -300,7 +300,8 @@ def _problem_of(model: type[BaseModel], document: Document, wrong: Mapping[str, 
         return document.problem(path, f"the key {name!r} is missing", f"add {name!r} here")
     message = str(wrong["msg"]).removeprefix("Value error, ")
     allowed = re.findall(r"'([^']*)'", str(wrong.get("ctx", {}).get("expected", "")))
-    hint = did_you_mean(str(wrong["input"]), allowed, "values") if allowed else None
+    # A validator of one's own gives its hint along.
+    hint = did_you_mean(str(wrong["input"]), allowed, "values") if allowed else wrong.get("ctx", {}).get("hint")
     return document.problem(path, f"{_dotted(path)}: {message[:1].lower()}{message[1:]}", hint)
 
 

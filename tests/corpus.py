@@ -15,7 +15,7 @@ import polars as pl
 
 from postmortem import names
 from postmortem.ingest import read
-from postmortem.ingest.pack import load_packs
+from postmortem.ingest.packs.pack import load_packs
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
@@ -231,7 +231,7 @@ def _faults_of(name: str, sample: dict[str, Any], metrics: Series) -> Iterator[s
 
 
 def _is_axis(name: str) -> bool:
-    from postmortem.ingest import axes
+    from postmortem.ingest.structured import axes
 
     return axes.is_position(name) or axes.choose([name]).time is not None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from postmortem.ingest import box_reader
 from postmortem.ingest.reading import LINES, Reading
+from postmortem.ingest.structured import box_reader
 
 SB3 = """\
 Using cpu device

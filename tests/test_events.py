@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from postmortem.ingest import events, keyvalue, lines, shapes
+from postmortem.ingest import lines
+from postmortem.ingest.text import events, keyvalue, shapes
 
 
 def _find(*rows: str) -> list[tuple[int, str, str]]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import coco, events, keyvalue, shapes, trials, turned
-from postmortem.ingest import settings as configuration
 from postmortem.ingest.lines import from_bytes
+from postmortem.ingest.text import coco, events, keyvalue, shapes, trials, turned
+from postmortem.ingest.text import settings as configuration
 
 HINTED = {
     "heading": (keyvalue._HEADING, keyvalue._OF_HEADINGS),

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import json_document, json_reader, read
+from postmortem.ingest import read
 from postmortem.ingest.reading import LINES, Reading
+from postmortem.ingest.structured import json_document, json_reader
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import keyvalue, lines, template
+from postmortem.ingest import lines
 from postmortem.ingest.reading import LINES, NOTES, POINTS, SETTINGS, Reading
+from postmortem.ingest.text import keyvalue, template
 
 
 def _read(*rows: str, end: str = "\n") -> Reading:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import clock, lines, opening
+from postmortem.ingest import lines, opening
 from postmortem.ingest.reading import LINES
+from postmortem.ingest.text import clock
 
 
 def _texts(data: bytes) -> list[str]:

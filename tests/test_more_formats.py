@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from postmortem import ingest
-from postmortem.ingest.pack import load_packs
+from postmortem.ingest.packs.pack import load_packs
 from postmortem.model import Run
 
 FORMATS = Path(__file__).parent / "formats"

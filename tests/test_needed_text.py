@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postmortem.ingest.lines import from_bytes
-from postmortem.ingest.needed import needed_text
-from postmortem.ingest.pack import FormatPack, load_packs
+from postmortem.ingest.packs.needed import needed_text
+from postmortem.ingest.packs.pack import FormatPack, load_packs
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from postmortem.cli import main
 from postmortem.ingest import read
-from postmortem.ingest.pack import load_packs
+from postmortem.ingest.packs.pack import load_packs
 
 _FOLDER = Path(__file__).with_name("negatives")
 _FILES = sorted(_FOLDER.iterdir())

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from postmortem import ingest
 from postmortem.cli import main
 from postmortem.errors import FormatError, InputError
-from postmortem.ingest.draft import draft, unnamed, with_gives
+from postmortem.ingest.drafts.draft import draft, unnamed, with_gives
+from postmortem.ingest.drafts.mining import mine, tokenize
+from postmortem.ingest.drafts.trial import tried
 from postmortem.ingest.lines import read_lines
-from postmortem.ingest.mining import mine, tokenize
-from postmortem.ingest.pack import load_pack, load_packs
-from postmortem.ingest.trial import tried
+from postmortem.ingest.packs.pack import load_pack, load_packs
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-format.md"
 

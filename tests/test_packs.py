@@ -11,10 +11,10 @@ import pytest
 from postmortem import ingest
 from postmortem.builtin import shipped
 from postmortem.errors import FormatError, InputError
-from postmortem.ingest import regex_reader
-from postmortem.ingest.pack import FormatPack, load_pack, load_packs
+from postmortem.ingest.packs import regex_reader
+from postmortem.ingest.packs.pack import FormatPack, load_pack, load_packs
+from postmortem.ingest.packs.regex import ascii_only, captures
 from postmortem.ingest.reading import LINES
-from postmortem.ingest.regex import ascii_only, captures
 
 PACK = r"""
 id: toy

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from postmortem.ingest import keyvalue, lines
+from postmortem.ingest import lines
 from postmortem.ingest.reading import Reading
+from postmortem.ingest.text import keyvalue
 
 
 def _read(*rows: str) -> Reading:

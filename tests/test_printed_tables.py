@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import coco, headed, lines, shapes, trials
+from postmortem.ingest import lines
+from postmortem.ingest.text import coco, headed, shapes, trials
 
 NAMES = ("epoch", "iteration", "train loss", "val/loss", "accuracy", "lr", "elapsed_time")
 

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from postmortem.ingest import shapes
 from postmortem.ingest.lines import from_bytes
+from postmortem.ingest.text import shapes
 
 # A line, and (kind, label, split, value) of each number that means something.
 _TOLD: list[tuple[str, list[tuple[str, str, str | None, float]]]] = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from postmortem.ingest import detect, read
 from postmortem.ingest.lines import from_bytes
-from postmortem.ingest.pack import load_packs
+from postmortem.ingest.packs.pack import load_packs
 from postmortem.ingest.reading import Reading
 
 Point = tuple[int, str, float]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postmortem.ingest import table_reader
 from postmortem.ingest.reading import LINES, Reading
+from postmortem.ingest.structured import table_reader
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -12,7 +12,7 @@ from postmortem.analysis.across import across_runs, folded_across
 from postmortem.analysis.diagnose import diagnose
 from postmortem.analysis.summary import curves, headline, headline_of_all, summarize
 from postmortem.engine import CompiledRule, RunView, evaluate, load_config, load_rules
-from postmortem.ingest.pack import Packs
+from postmortem.ingest.packs.pack import Packs
 from postmortem.model import Finding, Outcome, Report, RunReport
 from postmortem.names import Direction
 

@@ -19,7 +19,7 @@ import click
 from postmortem.errors import ConfigError, PostmortemError, Problem
 
 if TYPE_CHECKING:
-    from postmortem.ingest.pack import Packs
+    from postmortem.ingest.packs.pack import Packs
 
 UNUSABLE = 2
 """Exit code for wrong usage, unreadable input, a wrong rule or format, and nothing that could be judged."""
@@ -113,7 +113,7 @@ def config_path(given: Path | None) -> Path | None:
 
 def packs(formats: Sequence[Path], config: Path | None) -> Packs:
     """The shipped formats, those the configuration names, and those given."""
-    from postmortem.ingest.pack import load_packs, stated_in
+    from postmortem.ingest.packs.pack import load_packs, stated_in
 
     config = config_path(config)
     return load_packs((*(stated_in(config) if config else ()), *formats))

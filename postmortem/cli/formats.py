@@ -52,7 +52,7 @@ def explain(file: Path, formats: tuple[Path, ...], config: Path | None) -> None:
 
     Shows what each reader makes of FILE, which one is used and why, what it reads, and the lines that nobody reads.
     """
-    from postmortem.ingest.explain import explain
+    from postmortem.ingest.drafts.explain import explain
     from postmortem.report.formats import explanation
 
     color = common.use_color("auto")
@@ -73,8 +73,8 @@ def new(name: str, log: Path, output: Path | None) -> None:
     Finds the lines of LOG that repeat with changing numbers, and writes a file that reads them, with remarks on what
     to change. Go on with `postmortem formats try`.
     """
-    from postmortem.ingest.draft import draft
-    from postmortem.ingest.explain import explain
+    from postmortem.ingest.drafts.draft import draft
+    from postmortem.ingest.drafts.explain import explain
     from postmortem.report.formats import already_read
 
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
@@ -97,9 +97,9 @@ def try_format(pack: Path, log: Path, accept: bool) -> None:
     Reads LOG with PACK alone, and shows which part it reads, its first readings, the lines it leaves, and the numbers
     it overlooks in lines it takes.
     """
-    from postmortem.ingest.draft import with_gives
-    from postmortem.ingest.pack import load_unproved
-    from postmortem.ingest.trial import tried
+    from postmortem.ingest.drafts.draft import with_gives
+    from postmortem.ingest.drafts.trial import tried
+    from postmortem.ingest.packs.pack import load_unproved
     from postmortem.report.formats import trial
 
     if accept:
@@ -118,7 +118,7 @@ def test(paths: tuple[Path, ...]) -> None:
     Takes the formats in PATH, or the shipped ones, and shows every mistake at once.
     """
     from postmortem.builtin import shipped
-    from postmortem.ingest.pack import prove
+    from postmortem.ingest.packs.pack import prove
     from postmortem.report.numbers import plural
 
     packs = prove(paths or (shipped("parsers"),))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from postmortem.docgen.markdown import between, code, first_sentence, table
-from postmortem.ingest import box_reader, json_reader, keyvalue, table_reader
-from postmortem.ingest.pack import FormatPack, Pack, Sample, load_packs
+from postmortem.ingest.packs.pack import FormatPack, Pack, Sample, load_packs
 from postmortem.ingest.stores import STORES, tfevents
+from postmortem.ingest.structured import box_reader, json_reader, table_reader
+from postmortem.ingest.text import keyvalue
 
 CORPUS_BEGIN, CORPUS_END = "<!-- corpus -->\n", "<!-- end of corpus -->\n"
 """Marks of the table that `python -m benchmarks.corpus_table --write` makes where the corpus is present."""

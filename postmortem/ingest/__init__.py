@@ -13,15 +13,15 @@ import polars as pl
 from postmortem import names
 from postmortem.errors import Problem
 from postmortem.ingest import detect
-from postmortem.ingest import settings as configuration
 from postmortem.ingest.assemble import assemble, is_log
 from postmortem.ingest.discover import Found, discover
 from postmortem.ingest.lines import Text, read_lines
-from postmortem.ingest.pack import Pack, load_packs
+from postmortem.ingest.packs.pack import Pack, load_packs
 from postmortem.ingest.reading import Reading
 from postmortem.ingest.same import Capture
 from postmortem.ingest.stores import tfevents
 from postmortem.ingest.stores.recorded import Recorded
+from postmortem.ingest.text import settings as configuration
 from postmortem.model import Logs
 
 Progress = Callable[[int, int, str], None]

@@ -10,25 +10,17 @@ import polars as pl
 
 from postmortem import names
 from postmortem.errors import Problem
-from postmortem.ingest import (
-    box_reader,
-    column_reader,
-    events,
-    json_reader,
-    keyvalue,
-    regex_reader,
-    settings,
-    shapes,
-    table_reader,
-)
-from postmortem.ingest.gaps import MARK
 from postmortem.ingest.lines import Text, clip, sample
-from postmortem.ingest.pack import ColumnPack, FormatPack, Pack, with_metrics
+from postmortem.ingest.packs import column_reader, regex_reader
+from postmortem.ingest.packs.pack import ColumnPack, FormatPack, Pack, with_metrics
 from postmortem.ingest.reading import LINES, NOTES, POINTS, Reading
-from postmortem.ingest.slots import Field
-from postmortem.ingest.template import SLOT, understand
-from postmortem.ingest.unfinished import without_cut
-from postmortem.ingest.wrapped import unwrapped
+from postmortem.ingest.structured import box_reader, json_reader, table_reader
+from postmortem.ingest.text import events, keyvalue, settings, shapes
+from postmortem.ingest.text.gaps import MARK
+from postmortem.ingest.text.slots import Field
+from postmortem.ingest.text.template import SLOT, understand
+from postmortem.ingest.text.unfinished import without_cut
+from postmortem.ingest.text.wrapped import unwrapped
 
 CERTAIN = 0.5
 """Share of the sample from which a structured reader is taken at its word."""

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from postmortem import names
 from postmortem.errors import Problem
-from postmortem.ingest.draft import unnamed
-from postmortem.ingest.explain import Explanation, Score
-from postmortem.ingest.pack import FormatPack, Pack
+from postmortem.ingest.drafts.draft import unnamed
+from postmortem.ingest.drafts.explain import Explanation, Score
+from postmortem.ingest.drafts.trial import Trial
+from postmortem.ingest.packs.pack import FormatPack, Pack
 from postmortem.ingest.reading import Reading
-from postmortem.ingest.trial import Trial
 from postmortem.report.numbers import number, plural, printed, share
 from postmortem.report.page import columns, prose, to_text
 from postmortem.report.text import clean, clean_block

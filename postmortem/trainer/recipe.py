@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from postmortem import yamlfile
 from postmortem.errors import ConfigError, Problem
@@ -68,28 +69,47 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _on_the_task(cls, given: Any) -> Any:
-        """Fills in what suits the task, and refuses options the task does not have."""
-        if not isinstance(given, Mapping):
-            return given
-        entry = TASKS.get(str(given.get("task", "digits")))
-        if entry is None:
-            _refuse_unknown_task(str(given["task"]))
+        """Fills in what suits the task."""
+        if not isinstance(given, Mapping) or (entry := TASKS.get(str(given.get("task", "digits")))) is None:
             return given
         options = given.get("options", {})
-        for name in options if isinstance(options, Mapping) else ():
-            if name not in entry.options:
-                hint = yamlfile.did_you_mean(str(name), list(entry.options), "options")
-                raise ValueError(f"the task has no option {name!r}; {hint}")
         merged = {**entry.options, **options} if isinstance(options, Mapping) else options
         return {**entry.recipe, **given, "options": merged}
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.shards & (self.shards - 1):
-            raise ValueError(f"shards is {self.shards}, which is no power of two, so the sums would not form a tree")
-        if self.strict and self.shards % self.world_size:
-            raise ValueError(f"world_size is {self.world_size}, which does not divide the {self.shards} shards")
-        return self
+    @field_validator("task")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in TASKS and ":" not in name:
+            near = yamlfile.did_you_mean(name, list(TASKS), "tasks")
+            raise _refused(f"there is no such task: {name}", f"{near} One of your own is written module:Class")
+        return name
+
+    @field_validator("shards")
+    @classmethod
+    def _form_a_tree(cls, shards: int) -> int:
+        if shards & (shards - 1):
+            raise _refused(f"{shards} is no power of two, so the sums would not form a tree", "use 1, 2, 4, 8, 16, ...")
+        return shards
+
+    @field_validator("world_size")
+    @classmethod
+    def _share_the_shards(cls, world: int, info: ValidationInfo) -> int:
+        shards = info.data.get("shards", world)
+        if info.data.get("strict") and shards % world:
+            fit = ", ".join(str(2**k) for k in range(shards.bit_length()))
+            raise _refused(f"{world} processes cannot share {shards} shards evenly", f"use {fit}, or strict: false")
+        return world
+
+    @field_validator("options")
+    @classmethod
+    def _of_the_task(cls, options: dict[str, Option], info: ValidationInfo) -> dict[str, Option]:
+        if (entry := TASKS.get(info.data.get("task", ""))) is None:
+            return options  # a task of one's own knows its options
+        for name in options:
+            if name not in entry.options:
+                hint = yamlfile.did_you_mean(name, list(entry.options), "options") or "leave the options out"
+                raise _refused(f"the task {info.data['task']} has no option {name!r}", hint)
+        return options
 
     @property
     def digest(self) -> str:
@@ -138,10 +158,8 @@ class Recipe(BaseModel):
         return "\n".join(lines if self.options else lines[:-1]) + "\n"
 
 
-def _refuse_unknown_task(name: str) -> None:
-    if ":" not in name:
-        hint = yamlfile.did_you_mean(name, list(TASKS), "tasks")
-        raise ValueError(f"there is no task {name!r}; {hint}, or write module:Class for one of your own")
+def _refused(message: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
 
 
 def make(fields: Mapping[str, object]) -> Recipe:

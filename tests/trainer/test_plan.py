@@ -227,7 +227,7 @@ def test_the_layout_says_the_factor() -> None:
     [
         ("--world 4 --workers 8", 0, "each sample comes exactly once"),
         ("--workers 8 --sharding rank-only", 1, "duplication factor 8"),
-        ("--world 3", 2, "does not divide the 8 shards"),
+        ("--world 3", 2, "cannot share 8 shards evenly"),
         ("--sharding padde", 2, "did you mean 'padded'?"),
         ("--set n_train=-1", 2, "n_train"),
     ],

@@ -77,7 +77,7 @@ def test_ties_at_the_top_collapse_the_naive_rate_only() -> None:
         ({"lr": "fast"}, "lr: input should be a valid number"),
         ({"epoch": 3}, "did you mean 'epochs'?"),
         ({"shards": 6}, "no power of two"),
-        ({"strict": True, "world_size": 3}, "does not divide the 8 shards"),
+        ({"strict": True, "world_size": 3}, "cannot share 8 shards evenly"),
     ],
 )
 def test_a_wrong_recipe_is_refused_with_the_way_out(fields: dict[str, object], said: str) -> None:

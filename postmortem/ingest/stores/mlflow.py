@@ -18,11 +18,11 @@ from pathlib import Path
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import settings as configuration
 from postmortem.ingest.lines import read_lines
 from postmortem.ingest.reading import NOTES, POINTS, SETTINGS, Reading
 from postmortem.ingest.stores.points import without_default_steps
 from postmortem.ingest.stores.recorded import Recorded, ending, moment
+from postmortem.ingest.text import settings as configuration
 from postmortem.schema import TIME
 
 _STATUS = {"3": "FINISHED", "4": "FAILED", "5": "KILLED"}

@@ -9,9 +9,9 @@ from itertools import islice
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import axes
 from postmortem.ingest.reading import POINTS, SETTINGS
-from postmortem.ingest.settings import MAX_SETTINGS
+from postmortem.ingest.structured import axes
+from postmortem.ingest.text.settings import MAX_SETTINGS
 from postmortem.schema import TIME
 
 MAX_POINTS = 10_000_000

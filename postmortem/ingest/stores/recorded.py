@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from postmortem.ingest import events, shapes
 from postmortem.ingest.reading import LINES, NOTES, Reading
+from postmortem.ingest.text import events, shapes
 from postmortem.schema import TIME
 
 

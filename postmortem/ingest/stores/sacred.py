@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import settings as configuration
-from postmortem.ingest.json_document import Leaf, parse
 from postmortem.ingest.lines import read_lines
 from postmortem.ingest.reading import NOTES, Reading
 from postmortem.ingest.stores.points import Points, number, whole
 from postmortem.ingest.stores.recorded import Recorded, ending, moment, printed
+from postmortem.ingest.structured.json_document import Leaf, parse
+from postmortem.ingest.text import settings as configuration
 
 MAX_DOCUMENT = 64_000_000
 """Largest JSON file read, in bytes."""

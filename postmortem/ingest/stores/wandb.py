@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from postmortem.errors import Problem
-from postmortem.ingest import settings as configuration
 from postmortem.ingest.reading import NOTES, SETTINGS, Reading
 from postmortem.ingest.stores import points
 from postmortem.ingest.stores.leveldb_log import MAGIC, LogFile
@@ -23,6 +22,7 @@ from postmortem.ingest.stores.recorded import Recorded, ending, printed
 from postmortem.ingest.stores.stretches import Places, padded
 from postmortem.ingest.stores.wandb_items import Items
 from postmortem.ingest.stores.wire import BYTES, Fields, fields, read_fields
+from postmortem.ingest.text import settings as configuration
 
 # Fields of the message Record that tell of training.
 _HISTORY, _SUMMARY, _CONFIG, _CONSOLE, _RUN, _EXIT = 2, 3, 5, 13, 17, 18

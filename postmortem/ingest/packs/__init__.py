@@ -1,0 +1,1 @@
+"""Formats that a YAML file describes: loaded, proved by their samples, and run."""

@@ -1,0 +1,1 @@
+"""Files that are one structure (JSON, tables, boxes): records to measurements."""

@@ -1,0 +1,1 @@
+"""Text logs that nobody described: lines to measurements, places, settings and events."""
