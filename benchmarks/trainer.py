@@ -119,18 +119,40 @@ def coverage() -> None:
 
 
 def strict_cost(rounds: int) -> None:
-    """Milliseconds a step with 8 shards against 1."""
+    """Milliseconds a step with 8 shards against 1, and what torch alone takes for the batch in one piece and in 8."""
     table = []
     for name, fields in {
         "perceptron, batch 64": {"task": "digits", "batch_size": 64},
         "perceptron, batch 256": {"task": "digits", "batch_size": 256},
         "convolutions 24x24, batch 64": {"task": "arcs", "n_train": 512, "batch_size": 64, "options": {"size": 24}},
         "convolutions 24x24, batch 256": {"task": "arcs", "n_train": 512, "batch_size": 256, "options": {"size": 24}},
+        "convolutions 64x64, batch 64": {"task": "arcs", "n_train": 512, "batch_size": 64},
+        "convolutions 64x64, batch 256": {"task": "arcs", "n_train": 512, "batch_size": 256},
     }.items():
-        recipe = make(fields)
-        taken = fastest({str(shards): _steps(recipe.changed(shards=shards)) for shards in (1, 8)}, rounds)
-        table.append([name, 1e3 * taken["1"] / _STEPS, 1e3 * taken["8"] / _STEPS, taken["8"] / taken["1"]])
-    show(("one step", "1 shard, ms", "8 shards, ms", "x"), table)
+        cut = {shards: make(fields).changed(shards=shards) for shards in (1, 8)}
+        contenders = {f"torch {shards}": _backward_only(recipe) for shards, recipe in cut.items()}
+        contenders |= {f"trainer {shards}": _steps(recipe) for shards, recipe in cut.items()}
+        ms = {name: 1e3 * each / _STEPS for name, each in fastest(contenders, rounds).items()}
+        ratios = [ms[f"{whose} 8"] / ms[f"{whose} 1"] for whose in ("trainer", "torch")]
+        table.append([name, ms["trainer 1"], ms["trainer 8"], *ratios])
+    show(("one step", "1 shard, ms", "8 shards, ms", "x", "x, torch alone"), table)
+
+
+def _backward_only(recipe: Recipe) -> Callable[[], None]:
+    """Losses and gradients of each shard and nothing else: no random numbers, no sum in a tree, no optimizer."""
+    task = find(recipe)
+    split, _ = task.data(recipe)
+    model = task.model(recipe)
+    given = Steps(split, recipe.plan(), recipe, range(1), 1)[0]
+
+    def work() -> None:
+        with settled(CPU):
+            for _ in range(_STEPS):
+                for rows in given.parts[0]:
+                    (task.losses(model, rows).sum() / given.count).backward()
+                model.zero_grad()
+
+    return work
 
 
 _STEPS = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import click
 
@@ -46,7 +47,8 @@ def case(
     from postmortem.trainer.recipe import make, with_settings
 
     if not faults:
-        common.deliver("".join(f"{name:<22}  {fault.says}\n" for name, fault in FAULTS.items()), None)
+        listed = (fill(f"{name:<22}  {each.says}", 100, subsequent_indent=" " * 24) for name, each in FAULTS.items())
+        common.deliver("\n".join(listed) + "\n", None)
         return
     from postmortem.trainer.extra import need_torch
 

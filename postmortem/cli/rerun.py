@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import click
@@ -131,8 +132,13 @@ def told(found: Recovered) -> str:
     """What was recovered and what was assumed, in words."""
     values = found.recipe.model_dump() | {"recipe": found.recipe.digest[:12]}
     lines = [f"  {name}: {values[name]}  ({found.notes[name]})" for name in (*found.recovered, *_reasons(found))]
-    plain = [name for name in found.assumed if name not in _reasons(found)]
-    return "\n".join([*lines, *([f"  assumed as usual: {', '.join(plain)}"] if plain else [])])
+    plain = [f"{name}={values[name]}" for name in found.assumed if name not in _reasons(found) and name != "options"]
+    if plain:
+        said = f"assumed as usual: {', '.join(plain)}"
+        lines.append(fill(said, 98, initial_indent="  ", subsequent_indent="    "))
+    if found.assumed and not found.recovered:
+        lines.insert(0, "  the run states no field of a recipe: this is the usual one of the task, not a rerun")
+    return "\n".join(lines)
 
 
 def _reasons(found: Recovered) -> list[str]:

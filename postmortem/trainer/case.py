@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 from postmortem.analysis import analyze
 from postmortem.model import Finding
@@ -12,6 +13,8 @@ from postmortem.trainer.faults import Fault, broken, find, mended
 from postmortem.trainer.loop import Result, train
 from postmortem.trainer.recipe import Recipe
 from postmortem.trainer.world import StuckError
+
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -99,15 +102,24 @@ def told(case: Case) -> str:
     lines = []
     for each in case.predictions:
         verdicts = "met" if each.met else "NOT met", "removed" if each.removed else "NOT removed"
-        lines += [f"cause    {each.fault}: {find(each.fault).says}"]
-        lines += [f"predicts {each.expected}: {verdicts[0]}; by the fix {verdicts[1]}"]
+        lines += [fill(f"cause    {each.fault}: {find(each.fault).says}", _WIDTH, subsequent_indent=" " * 9)]
+        lines += [f"predicts {each.expected}: {verdicts[0]}; {verdicts[1]} by the fix"]
     lines += ["", f"broken   {case.broken.out}", *_listed(case.broken, case.broken.ids - case.mended.ids, "vanished")]
     lines += ["", f"mended   {case.mended.out}", *_listed(case.mended, case.mended.ids - case.broken.ids, "appeared")]
     return "\n".join([*lines, "", *_compared(case)]) + "\n"
 
 
 def _listed(side: Side, marked: set[str], word: str) -> list[str]:
-    found = [f"  {each.id}: {each.message}" + (f"  [{word}]" if each.id in marked else "") for each in side.findings]
+    found = [
+        fill(
+            f"{word if each.id in marked else 'stayed':<10}{each.id}: {each.message}",
+            _WIDTH,
+            initial_indent="  ",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+        )
+        for each in side.findings
+    ]
     return found or ["  nothing was found"]
 
 

@@ -189,7 +189,7 @@ def _flat(tensors: Tensors) -> torch.Tensor:
 
 def _sums(losses: Sequence[torch.Tensor]) -> torch.Tensor:
     """The exact sum of each shard's losses, rounded once to float64: on the CPU, where every device can give it."""
-    values = iter(torch.cat(losses).tolist())  # one wait for the device, not one a shard
+    values = iter(torch.cat(list(losses)).tolist())  # one wait for the device, not one a shard
     sums = [math.fsum(islice(values, len(each))) for each in losses]
     return torch.tensor(sums, dtype=torch.float64)
 

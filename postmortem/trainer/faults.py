@@ -189,7 +189,7 @@ def mended(recipe: Recipe, name: str) -> Recipe:
     """
     fault = FAULTS.get(name) or next((each for each in FAULTS.values() if name in each.findings), None)
     if fault is None:
-        findings = [finding for each in FAULTS.values() for finding in each.findings]
-        hint = yamlfile.did_you_mean(name, [*FAULTS, *dict.fromkeys(findings)], "names")
+        known = dict.fromkeys([*FAULTS, *(finding for each in FAULTS.values() for finding in each.findings)])
+        hint = yamlfile.did_you_mean(name, list(known), "names")
         raise ConfigError(Problem(f"no remedy is known for {name!r}", hint=hint))
     return recipe.changed(**fault.mends(recipe))
