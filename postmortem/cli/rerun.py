@@ -66,12 +66,13 @@ def rerun(
 
     found = recovered(run, task or ("table" if data else None))
     asked = {"world_size": world, "num_workers": workers, "data": data}
-    recipe = found.recipe.changed(**{name: value for name, value in asked.items() if value is not None})
+    stated = {name: str(value) for name, value in asked.items() if value is not None}
+    recipe = with_settings(found.recipe, {**settings, **stated})
     for name in faults:
         recipe = broken(recipe, name)
     for name in fixes:
         recipe = mended(recipe, name)
-    recipe = with_settings(recipe, settings)
+    recipe = with_settings(recipe, settings)  # what was said in so many words outlives a fault or a fix
     common.complain(told(found))
     for seed in range(recipe.seed, recipe.seed + seeds):
         one = recipe.changed(seed=seed)
