@@ -98,3 +98,14 @@ def test_configuration_names_the_file(tmp_path: Path) -> None:
     config.write_text('[rules]\noff = ["overfit", "late-stopping"]\n')
 
     assert findings(tmp_path, OVERFIT, config=config) == []
+
+
+def test_a_few_alike_among_many_do_not_lead(tmp_path: Path) -> None:
+    """What a few of many runs have in common stands behind what most of them need; among half of them it leads."""
+    alike = Path(__file__).parents[1] / "fixtures" / "sick" / "identical-across-runs"
+    for seed in range(4):
+        values = [f"{epoch + 1},{1 / (epoch + 1) + 0.01 * seed:.5f}" for epoch in range(12)]
+        (tmp_path / f"seed{seed}.csv").write_text("\n".join(["epoch,train_loss", *values]) + "\n", encoding="utf-8")
+
+    assert analyze([alike]).headline.startswith("a metric is the same to the last digit")
+    assert "identical-across-runs across 3" in analyze([alike, tmp_path]).headline

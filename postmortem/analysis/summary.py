@@ -109,7 +109,15 @@ def headline_of_all(runs: Sequence[RunReport], across: Sequence[Finding]) -> str
     if len(runs) == 1:
         return runs[0].headline
     if across and across[0].severity != Severity.INFO:
-        return f"{_lead(across[0])}: {len(across[0].runs)} of {len(runs)} runs"
+        concerned = {name for finding in across if finding.id == across[0].id for name in finding.runs}
+        if 2 * len(concerned) < len(runs):  # many runs, and a few of them agree: the others come first
+            return f"{_most_common(runs)}; {across[0].id} across {len(concerned)}"
+        return f"{_lead(across[0])}: {len(concerned)} of {len(runs)} runs"
+    return _most_common(runs)
+
+
+def _most_common(runs: Sequence[RunReport]) -> str:
+    """How many runs need a look, and what most of them have."""
     acted = [{f.id for f in run.findings if f.folded_under is None and f.severity != Severity.INFO} for run in runs]
     sick = sum(map(bool, acted))
     if not sick:
