@@ -65,13 +65,14 @@ def read_causes(path: Path, rules: Mapping[str, CompiledRule]) -> CompiledRule:
 
 def _compiled(file: CauseFile, document: Document, rule: CompiledRule) -> CompiledCauses:
     texts = Expressions(document, rule.params)
-    names: dict[str, Kind] = {**_names(rule), **dict.fromkeys(file.beside, "series")}
+    own = _names(rule)
+    names: dict[str, Kind] = {**own, **dict.fromkeys(file.beside, "series")}
     let = texts.named(file.let, ("let",), names)
     rivals = tuple(_cause(cause, i, texts, names) for i, cause in enumerate(file.causes))
     problems = [*texts.problems, *_told_apart(file, document)]
     if problems:
         raise RuleError(problems)
-    return CompiledCauses(tuple(_names(rule)), file.beside, let, rivals)
+    return CompiledCauses(tuple(own), file.beside, let, rivals)
 
 
 def _names(rule: CompiledRule) -> dict[str, Kind]:

@@ -117,6 +117,17 @@ class Scope:
         found = self.view.find(name)
         return absent(found, name) if isinstance(found, str) else found
 
+    def texts(self) -> dict[str, float | str | None]:
+        """What templates may name: parameters, the names of series, single values and, as ``NAME_at``, their places."""
+        texts: dict[str, float | str | None] = dict(self.params)
+        for name, value in self.names.items():
+            texts[name] = (
+                value.name if isinstance(value, Series) else value.value if isinstance(value, Scalar) else None
+            )
+            if isinstance(value, Scalar) and value.at is not None:
+                texts[f"{name}_at"] = value.at.words
+        return texts
+
     def is_single(self, node: Node) -> bool:
         """Whether an expression has one value for the run, told before it is evaluated; False where it is not sure."""
         if isinstance(self.names, Names):

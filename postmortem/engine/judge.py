@@ -14,7 +14,7 @@ from postmortem.engine.compile import CompiledCheck, CompiledRule
 from postmortem.engine.evaluate import Names, Scope
 from postmortem.engine.explain import explain
 from postmortem.engine.rule import parse_duration
-from postmortem.engine.values import Array, Point, Scalar, Series, Value, absent, align
+from postmortem.engine.values import Array, Point, Scalar, Series, Value, absent, align, stretches
 from postmortem.engine.view import RunView
 from postmortem.engine.weigh import weigh
 from postmortem.errors import Problem
@@ -127,7 +127,8 @@ class _Trial:
     def _pointwise(self, truths: Series) -> Finding | Scalar:
         if np.isnan(truths.value).all():
             return absent("nothing it compares is there at the same points")
-        spans = [span for span in _spans(truths) if self._lasts(span, truths) and self._followed(span)]
+        spans = [_Span(truths, start, end) for start, end in stretches(truths.value)]
+        spans = [span for span in spans if self._lasts(span, truths) and self._followed(span)]
         if not spans:
             return Scalar(0.0)
         return self._finding(_Span(truths, spans[0].start, spans[-1].end), len(spans))
@@ -210,13 +211,7 @@ class _Trial:
     def _texts(
         self, evidence: Mapping[str, float | str | None], span: _Span | None = None
     ) -> dict[str, float | str | None]:
-        texts: dict[str, float | str | None] = dict(self.rule.params)
-        for name, value in self.names.items():
-            texts[name] = (
-                value.name if isinstance(value, Series) else value.value if isinstance(value, Scalar) else None
-            )
-            if isinstance(value, Scalar) and value.at is not None:
-                texts[f"{name}_at"] = value.at.words
+        texts = self.scope.texts()
         if span is not None:
             at = span.series.point(span.start)
             texts |= {"epoch": at.epoch, "step": at.step, "here": at.words, "points": float(span.end - span.start + 1)}
@@ -257,14 +252,6 @@ def _pieces(name: str, values: list[_Piece]) -> Iterator[Evidence]:
     for piece in values:
         label = f"{name} since line {piece.since}" if piece.since is not None else name
         yield Scalar(piece.value, piece.at).evidence(label)
-
-
-def _spans(truths: Series) -> list[_Span]:
-    """Unbroken stretches of points where the condition is true; unknown breaks a stretch."""
-    true = np.concatenate([[False], truths.value == 1.0, [False]]).astype(np.int8)
-    edges = np.diff(true)
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
-    return [_Span(truths, int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
 
 
 def _clock(series: Series, unit: str) -> Array:

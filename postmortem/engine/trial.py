@@ -14,7 +14,7 @@ from postmortem.engine.evaluate import Scope
 from postmortem.engine.explain import write
 from postmortem.engine.functions import Kind
 from postmortem.engine.syntax import Node, SyntaxProblem
-from postmortem.engine.values import Scalar, Series, Value
+from postmortem.engine.values import Scalar, Series, Value, stretches
 from postmortem.engine.view import RunView
 from postmortem.errors import Problem, RuleError
 from postmortem.model import Evidence
@@ -110,13 +110,13 @@ def tried(expression: Expression, view: RunView) -> Tried:
         for part in parts
         if isinstance(found := scope.evaluate(part), Scalar) and found.value is not None
     )
-    stretches: tuple[Stretch, ...] = ()
+    holds: tuple[Stretch, ...] = ()
     unknown = 0
     if isinstance(value, Series) and expression.kind == "truths":
-        stretches = tuple(_stretches(value, expression.node, parts, scope))
+        holds = tuple(_holding(value, expression.node, parts, scope))
         unknown = int(np.isnan(value.value).sum())
     logged = tuple(dict.fromkeys(series.name for series in view.series))
-    return Tried(view.run.name, value, single, stretches, unknown, dict(_near(expression.node, view)), logged)
+    return Tried(view.run.name, value, single, holds, unknown, dict(_near(expression.node, view)), logged)
 
 
 def _parts(node: Node) -> Iterator[Node]:
@@ -140,12 +140,10 @@ def _near(node: Node, view: RunView) -> Iterator[tuple[str, str | None]]:
             yield part.name, near[0] if near else None
 
 
-def _stretches(truths: Series, whole: Node, parts: list[Node], scope: Scope) -> Iterator[Stretch]:
-    holds = np.concatenate([[False], truths.value == 1.0, [False]]).astype(np.int8)
-    edges = np.diff(holds)
-    for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True):
-        first, last = (Scalar(None, truths.point(int(at))).evidence("") for at in (start, end))
-        yield Stretch(first, last, int(end - start + 1), tuple(_there(parts, whole, scope, int(start))))
+def _holding(truths: Series, whole: Node, parts: list[Node], scope: Scope) -> Iterator[Stretch]:
+    for start, end in stretches(truths.value):
+        first, last = (Scalar(None, truths.point(at)).evidence("") for at in (start, end))
+        yield Stretch(first, last, end - start + 1, tuple(_there(parts, whole, scope, start)))
 
 
 def _there(parts: list[Node], whole: Node, scope: Scope, at: int) -> Iterator[Evidence]:

@@ -222,6 +222,13 @@ def compare(op: str, left: Numbers, right: Numbers) -> Numbers:
     return np.where(np.isnan(left) | np.isnan(right), np.nan, truth)
 
 
+def stretches(truths: Array) -> list[tuple[int, int]]:
+    """First and last index of each unbroken stretch of points that are true; unknown breaks a stretch."""
+    edges = np.diff(np.concatenate([[False], truths == 1.0, [False]]).astype(np.int8))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
 def conjunction(truths: Sequence[Numbers]) -> Numbers:
     """Kleene's and: false if any is false, else unknown if any is unknown, else true."""
     if all(isinstance(truth, float) for truth in truths):

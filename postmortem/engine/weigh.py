@@ -116,20 +116,11 @@ def _clue(told: Prediction | Exclusion, node: Node, scope: Scope) -> Clue:
         value = scope.evaluate(node)
     except Exception as error:
         value = absent(f"{type(error).__name__}: {error}")
-    says = template.fill(told.says, _texts(scope))
+    says = template.fill(told.says, scope.texts())
     if not isinstance(value, Scalar) or value.value is None:
         missing = value if isinstance(value, Scalar) else absent("it is no single truth")
         return Clue(says, None, (), missing.missing, missing.log_this)
     return Clue(says, bool(value.value), tuple(dict.fromkeys(_evidence(node, scope))))
-
-
-def _texts(scope: Scope) -> dict[str, float | str | None]:
-    texts: dict[str, float | str | None] = dict(scope.params)
-    for name, value in scope.names.items():
-        texts[name] = value.name if isinstance(value, Series) else value.value if isinstance(value, Scalar) else None
-        if isinstance(value, Scalar) and value.at is not None:
-            texts[f"{name}_at"] = value.at.words
-    return texts
 
 
 def _evidence(node: Node, scope: Scope) -> Iterator[Evidence]:

@@ -67,6 +67,17 @@ def rolling(y: Floats, window: int, statistic: Callable[[Floats], Floats]) -> Fl
     return np.concatenate(parts)
 
 
+def medians(windows: Floats) -> Floats:
+    """Median of each window, shape (m, width) to (m,); the width is odd."""
+    middle = windows.shape[1] // 2
+    return np.asarray(np.partition(windows, middle, axis=1)[:, middle], dtype=np.float64)
+
+
+def mads(windows: Floats) -> Floats:
+    """Median absolute deviation of each window, scaled to the sd of a normal sample; shapes as ``medians``."""
+    return MAD_TO_SD * medians(np.abs(windows - medians(windows)[:, None]))
+
+
 def median(y: Floats) -> float:
     """The median of finite values, NaN for none; that of ``numpy.median``, which takes ten times as long to begin."""
     if len(y) == 0:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, autocorrelation_if_level, inflation, mad, ranks, rolling
+from postmortem.stats.basics import (
+    Floats,
+    Ints,
+    autocorrelation_if_level,
+    inflation,
+    mad,
+    mads,
+    medians,
+    ranks,
+    rolling,
+)
 from postmortem.stats.noise import noise
 
 _WINDOW = 21  # points behind that a spike is judged against
@@ -72,15 +82,6 @@ def _behind(y: Floats) -> tuple[Floats, Floats]:
     spread = np.array([mad(y[:i]) for i in early])
     later = y[:-1]
     return (
-        np.concatenate([middle, rolling(later, _WINDOW, _median)]),
-        np.concatenate([spread, rolling(later, _WINDOW, _mad)]),
+        np.concatenate([middle, rolling(later, _WINDOW, medians)]),
+        np.concatenate([spread, rolling(later, _WINDOW, mads)]),
     )
-
-
-def _median(windows: Floats) -> Floats:
-    half = _WINDOW // 2
-    return np.asarray(np.partition(windows, half, axis=1)[:, half], dtype=np.float64)
-
-
-def _mad(windows: Floats) -> Floats:
-    return MAD_TO_SD * _median(np.abs(windows - _median(windows)[:, None]))

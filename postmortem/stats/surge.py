@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from postmortem.stats.basics import MAD_TO_SD, Floats, Ints, mad, median, rolling
+from postmortem.stats.basics import Floats, Ints, mad, mads, median, medians, rolling
 from postmortem.stats.noise import noise
 
 _SIGMAS = 8.0  # sd of noise above the level
@@ -65,17 +65,9 @@ def _behind(y: Floats) -> tuple[Floats, Floats]:
     """Median of the five points behind each point from the eleventh on, and sd of the noise there, shape (n - 10,)."""
     steps = np.diff(y)
     early = [mad(steps[:i]) for i in range(_APART - 1, min(_STEPS, len(steps)))]
-    spread = np.concatenate([early, rolling(steps, _STEPS, _mad)])[: len(y) - _APART]
-    level = rolling(y[_APART - _LEVEL : -1], _LEVEL, _median)
+    spread = np.concatenate([early, rolling(steps, _STEPS, mads)])[: len(y) - _APART]
+    level = rolling(y[_APART - _LEVEL : -1], _LEVEL, medians)
     return level, np.maximum(spread / math.sqrt(2.0), max(noise(y), 1e-300))
-
-
-def _median(windows: Floats) -> Floats:
-    return np.asarray(np.median(windows, axis=1), dtype=np.float64)
-
-
-def _mad(windows: Floats) -> Floats:
-    return MAD_TO_SD * _median(np.abs(windows - _median(windows)[:, None]))
 
 
 def _peaks(distance: Floats) -> Floats:

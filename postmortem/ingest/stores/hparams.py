@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from postmortem.ingest.stores.wire import fields
+from postmortem.ingest.stores.wire import fields, inside
 
 _SESSION_START, _HPARAMS = 3, 1  # fields of HParamsPluginData and SessionStartInfo
 _NUMBER, _STRING, _BOOL = 2, 3, 4  # fields of google.protobuf.Value
@@ -17,17 +17,13 @@ def hyperparameters(content: bytes) -> Iterator[tuple[str, str]]:
     Raises:
         ValueError: The message breaks off, or is none.
     """
-    for session in _messages(content, _SESSION_START):
-        for entry in _messages(session, _HPARAMS):
+    for session in inside(content, _SESSION_START):
+        for entry in inside(session, _HPARAMS):
             parts = dict(fields(entry))
             key, value = parts.get(1), parts.get(2)
             text = _text(value) if isinstance(value, bytes) else None
             if isinstance(key, bytes) and text is not None:
                 yield key.decode("utf-8", "replace"), text
-
-
-def _messages(message: bytes, number: int) -> Iterator[bytes]:
-    return (value for found, value in fields(message) if found == number and isinstance(value, bytes))
 
 
 def _text(message: bytes) -> str | None:

@@ -21,7 +21,7 @@ from postmortem.ingest.stores.leveldb_log import MAGIC, LogFile
 from postmortem.ingest.stores.recorded import Recorded, ending, printed
 from postmortem.ingest.stores.stretches import Places, padded
 from postmortem.ingest.stores.wandb_items import Items
-from postmortem.ingest.stores.wire import BYTES, Fields, fields, read_fields
+from postmortem.ingest.stores.wire import BYTES, Fields, fields, inside, read_fields
 from postmortem.ingest.text import settings as configuration
 
 # Fields of the message Record that tell of training.
@@ -205,13 +205,13 @@ class _Told:
         self.settings = pl.concat([kept, fresh])
 
     def _take_console(self, line: int, message: bytes) -> None:
-        texts = (value.decode("utf-8", "replace") for value in _bytes_of(message, 3))
+        texts = (value.decode("utf-8", "replace") for value in inside(message, 3))
         self._console.extend((line, part) for text in texts for part in text[:_LONGEST_OUTPUT].splitlines())
 
     def _take_run(self, line: int, message: bytes) -> None:
-        for name in _bytes_of(message, 8):
+        for name in inside(message, 8):
             self.name = name.decode("utf-8", "replace")
-        for config in _bytes_of(message, 4):
+        for config in inside(message, 4):
             self._take_config(line, config)
 
     def _take_exit(self, line: int, message: bytes) -> None:
@@ -241,7 +241,3 @@ def _in(fields: Fields, first: int) -> tuple[Places, Places, Places]:
     """Ordinal, start and end of the messages in a field, in order."""
     order = np.argsort(fields.at, kind="stable")
     return fields.owner[order] + first, fields.at[order], fields.end[order]
-
-
-def _bytes_of(message: bytes, number: int) -> Iterator[bytes]:
-    return (value for found, value in fields(message) if found == number and isinstance(value, bytes))

@@ -94,6 +94,15 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         yield key >> 3, value if key & 7 == VARINT else message[at:end]
 
 
+def inside(message: bytes, number: int) -> Iterator[bytes]:
+    """The texts and messages that stand in one field of a message, in order.
+
+    Raises:
+        ValueError: The message breaks off, or is none.
+    """
+    return (value for found, value in fields(message) if found == number and isinstance(value, bytes))
+
+
 def _values(data: Bytes, key: Places, at: Places) -> tuple[Places, Places, Places]:
     """The value of a field, the bytes from its place to the next field, and its place."""
     wire = key & 7
