@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from alone import each_alone
 from torch import nn
 
 
@@ -97,18 +95,5 @@ MADE: dict[str, Callable[[], None]] = {
 }
 
 
-def main() -> None:
-    """Each in a process of its own, whose whole output is the log."""
-    if os.environ.get("MAKE"):
-        MADE[os.environ["MAKE"]]()
-        return
-    for name in sys.argv[2:] or MADE:
-        with (Path(sys.argv[1]) / f"{name}.log").open("w") as log:
-            environment = {**os.environ, "MAKE": name, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-            subprocess.run(
-                [sys.executable, __file__], stdout=log, stderr=subprocess.STDOUT, check=False, env=environment
-            )
-
-
 if __name__ == "__main__":
-    main()
+    each_alone(MADE, COLUMNS="120")
